@@ -1,0 +1,379 @@
+"""The judge: hold what an engine returned against the oracle and the limits.
+
+NaN, infinities and signs are judged before ULP. Every element beyond its limit is a breach;
+a deviation may accept it; what no deviation accepts is reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from verify.bands import BANDS, classify
+from verify.blocks import in_blocks
+from verify.errors import InputError
+from verify.oracle import View
+from verify.precision import Array, Float64, Precision
+from verify.tolerances import RESULTS, Deviation, Limits
+from verify.ulp import ulp
+
+__all__ = ["Accepted", "BandResult", "Breach", "Judgement", "Point", "VacuousError", "judge"]
+
+KINDS: tuple[str, ...] = ("ulp", "nan", "inf", "sign")
+_NAN, _INF, _SIGN = 1, 2, 3
+
+
+class VacuousError(Exception):
+    """Nothing was compared, or not what should have been: never a pass."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One input and what came of it; bits are hexadecimal, in the precision's width."""
+
+    index: int
+    x: float
+    x_bits: str
+    expected: float
+    actual: float
+    actual_bits: str
+    error_ulp: float
+
+
+@dataclass(frozen=True)
+class BandResult:
+    """What was measured in one band of one output, for one kind of result.
+
+    ``limit`` is in ULP, None for special results, which must be exact. ``worst`` is the
+    largest error with its input, also on a pass.
+    """
+
+    output: str
+    band: str
+    result: str
+    samples: int
+    limit: float | None
+    worst: Point
+    breaches: int
+
+
+@dataclass(frozen=True)
+class Breach:
+    """Elements of one band that broke a limit in one way and that no deviation accepts."""
+
+    output: str
+    band: str
+    result: str
+    kind: str
+    limit: float | None
+    floor: float
+    count: int
+    samples: int
+    worst: Point
+    lowest: float
+    highest: float
+    over_count: str = ""  # the deviation whose largest_count is exceeded
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A deviation at work: how many inputs it accepted."""
+
+    deviation: Deviation
+    count: int
+    worst: Point
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """All that the judge found for one case."""
+
+    samples: int
+    bands: tuple[BandResult, ...]
+    breaches: tuple[Breach, ...]
+    accepted: tuple[Accepted, ...]
+    stale: tuple[Deviation, ...]
+
+    @property
+    def worst(self) -> BandResult | None:
+        """The band result with the largest error in ULP.
+
+        Bands that broke a limit come first; those whose breaches were all accepted, last.
+        """
+        bands = [b for b in self.bands if bool(b.breaches) == bool(self.breaches)] or self.bands
+        return max(bands, key=lambda b: b.worst.error_ulp, default=None)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What one block, or all of them merged, holds of one group (band and result)."""
+
+    count: int
+    worst: int  # index into the inputs
+    error: float
+    broken: Array  # indexes of the elements beyond their limit
+    broken_error: Float64
+    broken_kind: Array  # uint8, indexes into KINDS
+
+
+def judge(
+    views: Sequence[View],
+    outputs: dict[str, Array],
+    x: Array,
+    precision: Precision,
+    limits: Limits,
+    *,
+    exhaustive: bool = False,
+    whole_sample: bool = True,
+) -> Judgement:
+    """Judge ``outputs`` (arrays by name) for the flat inputs ``x``.
+
+    ``exhaustive``: x holds every input of the precision, so deviations are held to
+    ``largest_count_of_all``. ``whole_sample``: x is a full sample, so a deviation that does
+    not happen is stale; False for the small arrays of properties.
+
+    Raises VacuousError for no inputs, a missing, extra or wrongly shaped or typed output.
+    """
+    _complete(views, outputs, x, precision)
+    wide_x = precision.widen(x)
+    bands: list[BandResult] = []
+    breaches: list[Breach] = []
+    taken: list[Array] = [np.zeros(len(x), dtype=bool) for _ in limits.deviations]
+    worst_taken: list[Point | None] = [None] * len(limits.deviations)
+    for view in views:
+        actual = view.select(outputs)
+
+        def point(index: int, error: float, view: View = view, actual: Array = actual) -> Point:
+            return _point(index, error, x, view.expected, actual, precision)
+
+        for group, part in sorted(_measure(view, actual, precision, limits).items()):
+            band, result = BANDS[group // 3], RESULTS[group % 3]
+            limit, floor = _limit(limits, band, result)
+            bands.append(
+                BandResult(
+                    output=view.label,
+                    band=band,
+                    result=result,
+                    samples=part.count,
+                    limit=limit,
+                    worst=point(part.worst, part.error),
+                    breaches=len(part.broken),
+                )
+            )
+            rest = np.ones(len(part.broken), dtype=bool)
+            for number, deviation in enumerate(limits.deviations):
+                covered = rest & _covers(deviation, part, view.argument[part.broken])
+                if covered.any():
+                    rest &= ~covered
+                    taken[number][part.broken[covered]] = True
+                    at = _argmax(part.broken_error, covered)
+                    held = worst_taken[number]
+                    if held is None or part.broken_error[at] > held.error_ulp:
+                        worst_taken[number] = point(part.broken[at], part.broken_error[at])
+            for kind in np.unique(part.broken_kind[rest]):
+                some = rest & (part.broken_kind == kind)
+                at = _argmax(part.broken_error, some)
+                xs = wide_x[part.broken[some]]
+                breaches.append(
+                    Breach(
+                        output=view.label,
+                        band=band,
+                        result=result,
+                        kind=KINDS[kind],
+                        limit=limit,
+                        floor=floor,
+                        count=int(some.sum()),
+                        samples=part.count,
+                        worst=point(part.broken[at], part.broken_error[at]),
+                        lowest=float(xs.min()),
+                        highest=float(xs.max()),
+                    )
+                )
+    accepted, stale = [], []
+    for deviation, mask, held in zip(limits.deviations, taken, worst_taken, strict=True):
+        count = int(mask.sum())
+        allowed = deviation.largest_count_of_all if exhaustive else deviation.largest_count
+        if held is None:
+            if whole_sample:
+                stale.append(deviation)
+            continue
+        if whole_sample and count > allowed:
+            breaches.append(_too_many(deviation, count, allowed, held, len(x)))
+        accepted.append(Accepted(deviation, count, held))
+    return Judgement(len(x), tuple(bands), tuple(breaches), tuple(accepted), tuple(stale))
+
+
+def _complete(
+    views: Sequence[View], outputs: dict[str, Array], x: Array, precision: Precision
+) -> None:
+    if not len(x) or not views:
+        raise VacuousError("no inputs were judged")
+    wanted = {view.output for view in views}
+    if set(outputs) != wanted:
+        raise VacuousError(f"expected outputs {sorted(wanted)}, got {sorted(outputs)}")
+    channels = {o: sum(v.output == o for v in views) for o in wanted}
+    for name, array in outputs.items():
+        if array.dtype != precision.dtype:
+            raise VacuousError(f"output {name}: expected {precision.dtype}, got {array.dtype}")
+        if array.size != len(x) * channels[name]:
+            raise VacuousError(
+                f"output {name}: expected {len(x) * channels[name]} elements, got {array.size}"
+            )
+
+
+def _measure(view: View, actual: Array, precision: Precision, limits: Limits) -> dict[int, _Part]:
+    """Measure one view, block by block; parts by group, band * 3 + result."""
+
+    def block(start: int, argument: Float64, expected: Float64, actual: Array) -> dict[int, _Part]:
+        with np.errstate(invalid="ignore", over="ignore"):
+            wide = precision.widen(actual)
+            error = np.abs(wide - expected)
+            error /= ulp(expected, precision)
+        signs = np.signbit(wide) != np.signbit(expected)
+        if not view.zero_sign:
+            signs &= (wide != 0) | (expected != 0)
+        odd = np.flatnonzero(signs | ~np.isfinite(error))
+        kind = np.zeros(len(error), dtype=np.uint8)
+        if len(odd):
+            either = limits.nan_at_minus_inf
+            _special(odd, argument, expected, wide, error, kind, precision, either)
+        groups = classify(argument, precision) * np.uint8(3) + _results(expected, precision)
+        first, parts = int(groups[0]), {}
+        whole = bool((groups == first).all())
+        for group in (first,) if whole else np.flatnonzero(np.bincount(groups)):
+            members = None if whole else np.flatnonzero(groups == group)
+            errors = _take(error, members)
+            limit, floor = _limit(limits, BANDS[group // 3], RESULTS[group % 3])
+            broken = errors > (0.0 if limit is None else limit)
+            if floor:
+                broken &= np.abs(_take(wide, members) - _take(expected, members)) > floor
+            if len(odd):
+                broken |= _take(kind, members) != 0
+            at, which = int(np.argmax(errors)), np.flatnonzero(broken)
+            if members is not None:
+                at, which = int(members[at]), members[which]
+            parts[int(group)] = _Part(
+                count=len(errors),
+                worst=start + at,
+                error=float(error[at]),
+                broken=start + which,
+                broken_error=error[which],
+                broken_kind=kind[which],
+            )
+        return parts
+
+    merged: dict[int, list[_Part]] = {}
+    for parts in in_blocks(block, view.argument, view.expected, actual):
+        for group, part in parts.items():
+            merged.setdefault(group, []).append(part)
+    return {group: _merge(parts) for group, parts in merged.items()}
+
+
+def _take(array: Array, members: Array | None) -> Array:
+    return array if members is None else np.asarray(array[members])
+
+
+def _merge(parts: list[_Part]) -> _Part:
+    worst = max(parts, key=lambda part: part.error)
+    return _Part(
+        count=sum(part.count for part in parts),
+        worst=worst.worst,
+        error=worst.error,
+        broken=np.concatenate([part.broken for part in parts]),
+        broken_error=np.concatenate([part.broken_error for part in parts]),
+        broken_kind=np.concatenate([part.broken_kind for part in parts]),
+    )
+
+
+def _results(expected: Float64, precision: Precision) -> Array:
+    """The index into ``RESULTS`` of each element, as uint8."""
+    size = np.abs(expected)
+    result = (size < precision.smallest_normal).astype(np.uint8)
+    result += size == 0  # a zero is special
+    result[~np.isfinite(size)] = RESULTS.index("special")
+    return np.asarray(result)
+
+
+def _argmax(values: Float64, where: Array) -> int:
+    return int(np.argmax(np.where(where, values, -1.0)))
+
+
+def _special(
+    odd: Array,
+    argument: Float64,
+    expected: Float64,
+    wide: Float64,
+    error: Float64,
+    kind: Array,
+    precision: Precision,
+    nan_at_minus_inf: bool,
+) -> None:
+    """Settle the elements with a NaN, an infinity or a differing sign, at indices ``odd``."""
+    e, a = expected[odd], wide[odd]
+    rounded = precision.widen(precision.round(e))  # a finite value may round to infinity
+    both_nan = np.isnan(e) & np.isnan(a)
+    if nan_at_minus_inf:
+        both_nan |= np.isnan(a) & (argument[odd] == -np.inf)
+    same_inf = np.isinf(rounded) & (a == rounded)
+    nan = (np.isnan(e) != np.isnan(a)) & ~both_nan
+    inf = (np.isinf(a) | np.isinf(e)) & ~same_inf & ~nan & ~both_nan
+    sign = (np.signbit(a) != np.signbit(e)) & ~nan & ~inf & ~both_nan
+    error[odd[both_nan | same_inf]] = 0.0
+    error[odd[nan | inf]] = np.inf
+    kind[odd[nan]] = _NAN
+    kind[odd[inf]] = _INF
+    kind[odd[sign]] = _SIGN
+
+
+def _limit(limits: Limits, band: str, result: str) -> tuple[float | None, float]:
+    if result == "special":
+        return None, 0.0
+    try:
+        return limits.ulp[band, result], limits.floor.get(band, 0.0)
+    except KeyError:
+        raise InputError(f"{limits.source}: no limit for {result} results in {band!r}") from None
+
+
+def _covers(deviation: Deviation, part: _Part, argument: Float64) -> Array:
+    low, high = deviation.x
+    covered = (
+        (argument >= low) & (argument <= high) & (part.broken_kind == KINDS.index(deviation.kind))
+    )
+    if deviation.kind == "ulp":
+        covered &= part.broken_error <= deviation.largest_error
+    return np.asarray(covered)
+
+
+def _point(
+    index: int, error: float, x: Array, expected: Float64, actual: Array, precision: Precision
+) -> Point:
+    digits = precision.total_bits // 4
+    x_one, actual_one = x[index : index + 1], actual[index : index + 1]
+    return Point(
+        index=int(index),
+        x=float(precision.widen(x_one)[0]),
+        x_bits=f"0x{int(precision.to_bits(x_one)[0]):0{digits}x}",
+        expected=float(expected[index]),
+        actual=float(precision.widen(actual_one)[0]),
+        actual_bits=f"0x{int(precision.to_bits(actual_one)[0]):0{digits}x}",
+        error_ulp=float(error),
+    )
+
+
+def _too_many(deviation: Deviation, count: int, allowed: int, point: Point, samples: int) -> Breach:
+    return Breach(
+        output="",
+        band="",
+        result="",
+        kind=deviation.kind,
+        limit=None,
+        floor=0.0,
+        count=count,
+        samples=samples,
+        worst=point,
+        lowest=deviation.x[0],
+        highest=deviation.x[1],
+        over_count=f"{deviation.key} accepts {allowed}",
+    )
