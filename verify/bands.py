@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 
@@ -80,7 +80,7 @@ def bisect(
     return float(precision.widen(found)[0])
 
 
-@lru_cache(maxsize=None)
+@cache
 def bands(precision: Precision) -> tuple[Band, ...]:
     """The eight bands of a precision, from the lowest x up, edges found by bisection.
 

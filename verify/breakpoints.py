@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 
@@ -76,7 +76,7 @@ def _log_error(x: Array) -> Array:
     return np.asarray(np.abs(np.log(1 + np.exp(x)).astype(np.float64) / right - 1))
 
 
-@lru_cache(maxsize=None)
+@cache
 def breakpoints(precision: Precision) -> tuple[Breakpoint, ...]:
     """All breakpoints of fp32 or fp16, those of the bands included, in ascending order of x.
 

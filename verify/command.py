@@ -1,0 +1,213 @@
+"""What the subcommands do: progress, output folder, tables and exit codes around `run`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from verify import record as records
+from verify import report
+from verify.cases import ENGINES, select
+from verify.engines import engine
+from verify.engines.onnxruntime import PROVIDER_VARIABLE
+from verify.errors import InputError
+from verify.run import CaseResult, Plan, verify
+from verify.tolerances import load
+
+__all__ = ["doctor", "mutants", "replay", "run"]
+
+
+def _console(stderr: bool = False) -> Console:
+    return Console(stderr=stderr)
+
+
+def run(
+    *,
+    cases: tuple[str, ...],
+    engines: tuple[str, ...],
+    forms: tuple[str, ...],
+    contexts: tuple[str, ...],
+    precisions: tuple[str, ...],
+    listing: bool,
+    checks: tuple[str, ...],
+    seed: int,
+    out: Path,
+    json_file: Path | None,
+    junit: Path | None,
+    tolerances: Path | None,
+    ort_provider: str,
+) -> int:
+    """``python -m verify run``; returns the exit code."""
+    selected = select(
+        ids=cases, forms=forms, contexts=contexts, precisions=precisions, engines=engines
+    )
+    console = _console()
+    if not selected:
+        raise InputError("no case passes all filters; --list without filters prints every case")
+    if listing:
+        for case in selected:
+            console.print(case.id, highlight=False)
+        return 0
+    os.environ[PROVIDER_VARIABLE] = ort_provider
+    plan = Plan(selected, load(tolerances), seed, out, checks)
+    results: list[CaseResult] = []
+    with _output(out):
+        try:
+            with _progress() as progress:
+                task = progress.add_task("verify", total=len(selected))
+
+                def done(result: CaseResult) -> None:
+                    results.append(result)
+                    progress.update(task, advance=1, description=result.case.id)
+
+                verify(plan, done)
+        finally:
+            # What is finished is kept, also when Ctrl-C ends the run.
+            text = _record(plan, results, complete=len(results) == len(selected)).to_json()
+            for path in (out / "record.json", *([json_file] if json_file else [])):
+                records.write_text(path, text)
+            if junit:
+                report.junit(junit, results)
+    report.print_table(console, results)
+    report.print_findings(console, [f for r in results for f in r.findings])
+    report.print_summary(console, results, seed, out)
+    return report.exit_code(results)
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """A progress bar on a terminal, nothing elsewhere."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(
+        *columns,
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as progress:
+        yield progress
+
+
+@contextmanager
+def _output(out: Path) -> Iterator[None]:
+    """Own the output folder for a run: one run at a time, and nothing left of the last one."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(out / ".lock")
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise InputError(
+            f"--out {out}: another run is writing there; choose another folder"
+        ) from None
+    except OSError as error:
+        raise InputError(f"--out {out}: can't be written: {error.strerror}") from None
+    try:
+        shutil.rmtree(out / "findings", ignore_errors=True)
+        (out / "record.json").unlink(missing_ok=True)
+        yield
+    finally:
+        lock.release()
+        (out / ".lock").unlink(missing_ok=True)
+
+
+def _record(plan: Plan, results: list[CaseResult], *, complete: bool) -> records.Record:
+    used = dict.fromkeys(case.engine for case in plan.cases)
+    engines = []
+    for name in used:
+        status = engine(name).status()
+        engines.append(
+            records.EngineRecord(
+                engine=status.engine,
+                version=status.version,
+                executes=status.executes,
+                builds=status.builds,
+                device=status.device,
+                reason=status.reason,
+            )
+        )
+    return records.Record(
+        schema_version=1,
+        command="run",
+        complete=complete,
+        seed=plan.seed,
+        tolerances=str(plan.tolerances.folder),
+        environment=records.environment(engines),
+        cases=tuple(_case_record(result) for result in results),
+        findings=tuple(
+            records.finding_record(finding, plan.out)
+            for result in results
+            for finding in result.findings
+        ),
+    )
+
+
+def _case_record(result: CaseResult) -> records.CaseRecord:
+    case, judgement = result.case, result.judgement
+    accepted = () if judgement is None else judgement.accepted
+    return records.CaseRecord.model_validate(
+        {
+            "id": case.id,
+            "form": case.form,
+            "context": case.context,
+            "precision": case.precision.name,
+            "engine": case.engine,
+            "verdict": result.verdict,
+            "reason": result.reason,
+            "body": result.body,
+            "samples": result.samples,
+            "coverage": result.coverage,
+            "layers": result.layers,
+            "bands": [records.BandRecord.of(b) for b in (judgement.bands if judgement else ())],
+            "accepted": [
+                records.AcceptedRecord(
+                    deviation=a.deviation.key,
+                    reason=a.deviation.reason,
+                    count=a.count,
+                    worst=records.WorstRecord.of(a.worst),
+                )
+                for a in accepted
+            ],
+            "properties": result.properties,
+        }
+    )
+
+
+def replay(folder: Path) -> int:
+    """``python -m verify replay``; returns the exit code."""
+    raise NotImplementedError
+
+
+def mutants(seed: int, names: tuple[str, ...], json_file: Path | None) -> int:
+    """``python -m verify mutants``; returns the exit code."""
+    raise NotImplementedError
+
+
+def doctor() -> int:
+    """``python -m verify doctor``; returns the exit code: 0 if any engine executes, else 3."""
+    console = _console()
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("engine", "version", "executes", "builds", "device", "why not", "to change that"):
+        table.add_column(name, overflow="fold")
+    statuses: list[Any] = [engine(name).status() for name in ENGINES]
+    for status in statuses:
+        table.add_row(
+            status.engine,
+            status.version or "-",
+            "yes" if status.executes else "no",
+            "yes" if status.builds else "no",
+            status.device or "-",
+            status.reason,
+            status.install,
+        )
+    console.print(table)
+    return 0 if any(status.executes for status in statuses) else 3

@@ -1,0 +1,283 @@
+"""``record.json``: everything a run found, for programs. `Record` is its schema."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import math
+import os
+import platform
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
+
+from verify.errors import InputError
+from verify.findings import Finding
+from verify.judge import BandResult, Point
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "BandRecord",
+    "CaseRecord",
+    "Environment",
+    "FindingRecord",
+    "Record",
+    "environment",
+    "finding_record",
+    "load",
+    "write_text",
+]
+
+SCHEMA_VERSION = 1
+
+
+def _read(value: Any) -> Any:
+    return float(value) if value in ("NaN", "Infinity", "-Infinity") else value
+
+
+def _write(value: float) -> float | str:
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    return value
+
+
+# JSON has no NaN and no infinities: they are the strings "NaN", "Infinity" and "-Infinity".
+Number = Annotated[float, BeforeValidator(_read), PlainSerializer(_write, when_used="json")]
+
+Verdict = Literal["PASS", "FAIL", "KNOWN", "STALE", "BUILT", "SKIPPED", "ERROR"]
+
+
+class _Schema(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class WorstRecord(_Schema):
+    """One input and what came of it; bits are hexadecimal."""
+
+    x: Number
+    x_bits: str
+    expected: Number
+    actual: Number
+    actual_bits: str
+    error_ulp: Number
+
+    @classmethod
+    def of(cls, point: Point) -> WorstRecord:
+        """From the judge's point."""
+        return cls(
+            x=point.x,
+            x_bits=point.x_bits,
+            expected=point.expected,
+            actual=point.actual,
+            actual_bits=point.actual_bits,
+            error_ulp=point.error_ulp,
+        )
+
+
+class BandRecord(_Schema):
+    """A band of one output, for one kind of result (regular, subnormal, special).
+
+    ``limit`` is in ULP, null where the result must be exact. ``worst`` is there on a pass too.
+    """
+
+    output: str
+    band: str
+    result: str
+    samples: int
+    limit: Number | None
+    worst: WorstRecord
+    breaches: int
+
+    @classmethod
+    def of(cls, band: BandResult) -> BandRecord:
+        """From the judge's band result."""
+        return cls(
+            output=band.output,
+            band=band.band,
+            result=band.result,
+            samples=band.samples,
+            limit=band.limit,
+            worst=WorstRecord.of(band.worst),
+            breaches=band.breaches,
+        )
+
+
+class AcceptedRecord(_Schema):
+    """A deviation at work."""
+
+    deviation: str
+    reason: str
+    count: int
+    worst: WorstRecord
+
+
+class CaseRecord(_Schema):
+    """One case and its verdict. ``reason`` is one line, empty for a plain PASS."""
+
+    id: str
+    form: str
+    context: str
+    precision: str
+    engine: str
+    verdict: Verdict
+    reason: str
+    body: bool
+    samples: int
+    coverage: str
+    layers: tuple[str, ...]
+    bands: tuple[BandRecord, ...]
+    accepted: tuple[AcceptedRecord, ...]
+    properties: dict[str, int]
+
+
+class ReplayRecord(_Schema):
+    """How to see a finding again; ``folder`` is relative to the record's own folder."""
+
+    folder: str | None
+    line: str
+    reproduced: bool
+
+
+class FindingRecord(_Schema):
+    """One finding; ``limit`` in ULP or null."""
+
+    case: str
+    check: str
+    message: str
+    output: str
+    band: str
+    kind: str
+    point: WorstRecord | None
+    limit: Number | None
+    count: int
+    samples: int
+    replay: ReplayRecord | None
+
+
+class EngineRecord(_Schema):
+    """An engine on the machine of the run."""
+
+    engine: str
+    version: str
+    executes: bool
+    builds: bool
+    device: str
+    reason: str
+
+
+class Environment(_Schema):
+    """Where a run took place. ``cpu`` names the instruction sets that matter for results."""
+
+    date: str
+    python: str
+    platform: str
+    cpu: str
+    numpy: str
+    polygraphy: str
+    engines: tuple[EngineRecord, ...]
+
+
+class Record(_Schema):
+    """The whole of ``record.json``."""
+
+    schema_version: Literal[1]
+    command: Literal["run"]
+    complete: bool
+    seed: int
+    tolerances: str
+    environment: Environment
+    cases: tuple[CaseRecord, ...]
+    findings: tuple[FindingRecord, ...]
+
+    def to_json(self) -> str:
+        """Strict JSON, indented."""
+        return json.dumps(self.model_dump(mode="json"), indent=1, allow_nan=False) + "\n"
+
+
+def finding_record(finding: Finding, base: Path) -> FindingRecord:
+    """A finding as it stands in a record in folder ``base``."""
+    replay = finding.replay
+    return FindingRecord(
+        case=finding.case.id,
+        check=finding.check,
+        message=finding.message,
+        output=finding.output,
+        band=finding.band,
+        kind=finding.kind,
+        point=None if finding.point is None else WorstRecord.of(finding.point),
+        limit=finding.limit,
+        count=finding.count,
+        samples=finding.samples,
+        replay=None
+        if replay is None
+        else ReplayRecord(
+            folder=None if replay.folder is None else os.path.relpath(replay.folder, base),
+            line=replay.line,
+            reproduced=replay.reproduced,
+        ),
+    )
+
+
+def environment(engines: Iterable[EngineRecord]) -> Environment:
+    """What this machine is, as far as results depend on it."""
+    import numpy as np
+
+    from verify.engines.base import installed_version
+
+    return Environment(
+        date=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        python=platform.python_version(),
+        platform=f"{platform.system()} {platform.machine()}",
+        cpu=_cpu(),
+        numpy=np.__version__,
+        polygraphy=installed_version("polygraphy"),
+        engines=tuple(engines),
+    )
+
+
+_FLAGS = ("avx", "avx2", "fma", "avx512f", "avx512bw", "avx512_bf16", "amx_tile", "asimd", "sve")
+
+
+def _cpu() -> str:
+    """The instruction sets that vectorized math libraries choose by."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return platform.machine()
+    flags = {word for line in text.splitlines() if ":" in line for word in line.split()}
+    return " ".join(f for f in _FLAGS if f in flags) or platform.machine()
+
+
+def load(path: Path) -> Record:
+    """Read a record; raise InputError for a missing, damaged or foreign file."""
+    try:
+        return Record.model_validate_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: can't be read: {error.strerror}") from None
+    except (ValidationError, UnicodeDecodeError) as error:
+        detail = str(error)
+        if isinstance(error, ValidationError):
+            first = error.errors()[0]
+            detail = f"{'.'.join(str(part) for part in first['loc']) or 'file'}: {first['msg']}"
+        raise InputError(
+            f"{path}: not a record of schema version {SCHEMA_VERSION}: {detail}"
+        ) from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all; raise InputError where the place can't be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            temporary.write_text(text, encoding="utf-8")
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise InputError(f"{path}: can't be written: {error.strerror}") from None

@@ -1,0 +1,131 @@
+"""What a run tells people: the table, the findings, the summary; and JUnit for CI systems."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from verify.findings import Finding, number
+from verify.record import write_text
+from verify.run import FAILING, CaseResult
+
+__all__ = ["exit_code", "junit", "print_findings", "print_summary", "print_table", "worst_text"]
+
+_STYLE = {
+    "PASS": "green",
+    "KNOWN": "green",
+    "BUILT": "cyan",
+    "SKIPPED": "dim",
+    "FAIL": "bold red",
+    "STALE": "bold red",
+    "ERROR": "bold red",
+}
+# What a verdict needs to have happened for a run to have verified something.
+_EXECUTED = ("PASS", "KNOWN", "FAIL", "STALE")
+
+
+def exit_code(results: Sequence[CaseResult]) -> int:
+    """0 all good and something was executed, 1 something failed, 3 nothing was executed."""
+    if any(result.verdict in FAILING for result in results):
+        return 1
+    return 0 if any(result.verdict in _EXECUTED for result in results) else 3
+
+
+def worst_text(result: CaseResult) -> tuple[str, str, str]:
+    """The band result nearest to its limit: error in ULP, where, and the limit."""
+    judged = result.judgement
+    worst = None if judged is None else judged.worst
+    if worst is None:
+        return "", "", ""
+    limit = "exact" if worst.limit is None else number(worst.limit)
+    where = f"x = {worst.worst.x:.7g}, {worst.band}"
+    return f"{worst.worst.error_ulp:.4g}", where, limit
+
+
+def print_table(console: Console, results: Sequence[CaseResult]) -> None:
+    """One row per case: verdict, samples, worst error and where, limit, and why."""
+    names = ("case", "verdict", "samples", "worst ULP", "limit", "where", "why")
+    rows = [_row(result) for result in results]
+    widths = [max(len(row[i]) for row in (names, *rows)) for i in range(len(names))]
+    # Only the last column may be cut: an id or a number that is cut is of no use. Without a
+    # terminal nothing is.
+    rest = sum(widths[:-1]) + 2 * len(names)
+    widths[-1] = max(min(widths[-1], console.width - rest), 12) if console.is_terminal else 500
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for i, name in enumerate(names):
+        table.add_column(
+            name,
+            justify="right" if name in ("samples", "worst ULP", "limit") else "left",
+            no_wrap=True,
+            overflow="ellipsis",
+            max_width=widths[i],
+        )
+    for result, row in zip(results, rows, strict=True):
+        table.add_row(row[0], Text(row[1], style=_STYLE[result.verdict]), *row[2:])
+    if not console.is_terminal:
+        console.width = max(console.width, rest + widths[-1])
+    console.print(table)
+
+
+def _row(result: CaseResult) -> tuple[str, ...]:
+    error, where, limit = worst_text(result)
+    why = "; ".join(part for part in ("body" if result.body else "", result.reason) if part)
+    samples = f"{result.samples:_}".replace("_", " ") if result.samples else ""
+    return result.case.id, result.verdict, samples, error, limit, where, why
+
+
+def print_findings(console: Console, findings: Sequence[Finding]) -> None:
+    """Every finding with its numbers and how to see it again."""
+    for finding in findings:
+        console.print()
+        for line in finding.lines():
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+        if finding.replay is not None:
+            state = "" if finding.replay.reproduced else "  NOT REPRODUCED"
+            console.print(
+                f"  replay    {finding.replay.line}{state}",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
+
+
+def print_summary(console: Console, results: Sequence[CaseResult], seed: int, out: Path) -> None:
+    """Counts of verdicts, why cases were skipped, and where the record is."""
+    console.print()
+    skipped = (r for r in results if r.verdict == "SKIPPED")
+    for (name, why), count in Counter(
+        (r.case.engine, r.listed or r.reason) for r in skipped
+    ).items():
+        line = f"SKIPPED {count} on {name}: {why}"
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    counts = Counter(result.verdict for result in results)
+    told = ", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "no cases"
+    console.print(f"{told}; seed {seed}; record in {out / 'record.json'}", highlight=False)
+
+
+def junit(path: Path, results: Sequence[CaseResult]) -> None:
+    """Write a JUnit file: a test case per case; raises InputError where it can't be written."""
+    from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
+
+    suite = TestSuite("verify")
+    for result in results:
+        test = TestCase(result.case.id, classname=f"verify.{result.case.engine}")
+        if result.verdict == "ERROR":
+            test.result = [Error(result.reason, "ERROR")]
+        elif result.verdict in FAILING:
+            failure = Failure(result.reason, result.verdict)
+            failure.text = "\n".join(line for f in result.findings for line in f.lines())
+            test.result = [failure]
+        elif result.verdict in ("SKIPPED", "BUILT"):
+            test.result = [Skipped(f"{result.verdict}: {result.reason}")]
+        suite.add_testcase(test)
+    xml = JUnitXml()
+    xml.add_testsuite(suite)
+    text: bytes = xml.tostring()  # type: ignore[no-untyped-call]
+    write_text(path, text.decode())
