@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from verify.errors import InputError
 from verify.precision import PRECISIONS, Precision, by_name
 
-__all__ = ["CONTEXTS", "ENGINES", "FORMS", "Case", "parse", "select"]
+__all__ = ["CONTEXTS", "ENGINES", "FORMS", "Case", "bound_by", "parse", "select"]
 
 # `models` generates these; a test compares, so that listing cases need not import onnx.
 FORMS: tuple[str, ...] = ("op", "composed", "exp_log", "rational", "plugin")
@@ -29,6 +29,14 @@ class Case:
     def id(self) -> str:
         """For example ``plugin-alone-fp16-tensorrt``."""
         return f"{self.form}-{self.context}-{self.precision.name}-{self.engine}"
+
+
+def bound_by(case: Case) -> Case:
+    """The case whose limits bind where no plugin library is given.
+
+    The form ``plugin`` then runs its body, which is composed.
+    """
+    return replace(case, form="composed") if case.form == "plugin" else case
 
 
 def parse(case_id: str) -> Case:

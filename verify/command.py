@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -20,14 +22,12 @@ from verify.cases import ENGINES, select
 from verify.engines import engine
 from verify.engines.onnxruntime import PROVIDER_VARIABLE
 from verify.errors import InputError
+from verify.mutants import CHECKS
+from verify.replay import replay as replay_one
 from verify.run import CaseResult, Plan, verify
 from verify.tolerances import load
 
 __all__ = ["doctor", "mutants", "replay", "run"]
-
-
-def _console(stderr: bool = False) -> Console:
-    return Console(stderr=stderr)
 
 
 def run(
@@ -50,13 +50,16 @@ def run(
     selected = select(
         ids=cases, forms=forms, contexts=contexts, precisions=precisions, engines=engines
     )
-    console = _console()
+    console = Console()
     if not selected:
         raise InputError("no case passes all filters; --list without filters prints every case")
     if listing:
         for case in selected:
             console.print(case.id, highlight=False)
         return 0
+    for check in checks:
+        if check not in CHECKS:
+            raise InputError(f"--check {check!r}: unknown; allowed: {', '.join(CHECKS)}")
     os.environ[PROVIDER_VARIABLE] = ort_provider
     plan = Plan(selected, load(tolerances), seed, out, checks)
     results: list[CaseResult] = []
@@ -184,17 +187,49 @@ def _case_record(result: CaseResult) -> records.CaseRecord:
 
 def replay(folder: Path) -> int:
     """``python -m verify replay``; returns the exit code."""
-    raise NotImplementedError
+    path = folder / "record.json"
+    if not path.exists():
+        return replay_one(folder)
+    stored = [f.replay.folder for f in records.load(path).findings if f.replay and f.replay.folder]
+    if not stored:
+        Console().print(f"{path}: no finding about values to replay", highlight=False)
+        return 0
+    return max([replay_one(folder / name) for name in stored])
 
 
 def mutants(seed: int, names: tuple[str, ...], json_file: Path | None) -> int:
     """``python -m verify mutants``; returns the exit code."""
-    raise NotImplementedError
+    from models.mutants import MUTANTS
+    from verify.mutants import Killing, killings, score, spare
+
+    known = {mutant.name: mutant for mutant in MUTANTS}
+    for name in names:
+        if name not in known:
+            raise InputError(f"--mutant {name!r}: unknown; allowed: {', '.join(known)}")
+    chosen = [known[name] for name in names] or list(MUTANTS)
+    tolerances = load()
+    right = select(contexts=("alone",), engines=("reference", "onnxruntime"))
+    right = tuple(case for case in right if tolerances.refusal(case) is None)
+    console, table, alarms = Console(), list[Killing](), list[str]()
+    with _progress() as progress:
+        task = progress.add_task("mutants", total=len(chosen) + len(right))
+        for mutant, killed in killings(chosen, tolerances, seed):
+            table += killed
+            progress.update(task, advance=1, description=mutant.name)
+        for case in right:
+            alarms += [f"{case.id} by {check}" for check in spare(case, tolerances, seed)]
+            progress.update(task, advance=1, description=case.id)
+    report.print_killings(console, table, alarms)
+    if json_file:
+        rows = [dataclasses.asdict(killing) for killing in table]
+        text = json.dumps({"seed": seed, "killings": rows, "false_alarms": alarms}, indent=1)
+        records.write_text(json_file, text + "\n")
+    return 1 if score(table).survived or alarms else 0
 
 
 def doctor() -> int:
     """``python -m verify doctor``; returns the exit code: 0 if any engine executes, else 3."""
-    console = _console()
+    console = Console()
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("engine", "version", "executes", "builds", "device", "why not", "to change that"):
         table.add_column(name, overflow="fold")

@@ -229,13 +229,11 @@ def _measure(view: View, actual: Array, precision: Precision, limits: Limits) ->
     def block(start: int, argument: Float64, expected: Float64, actual: Array) -> dict[int, _Part]:
         with np.errstate(invalid="ignore", over="ignore"):
             wide = precision.widen(actual)
-            error = np.abs(wide - expected)
+            error = np.subtract(wide, expected)
+            np.abs(error, out=error)
             error /= ulp(expected, precision)
-        signs = np.signbit(wide) != np.signbit(expected)
-        if not view.zero_sign:
-            signs &= (wide != 0) | (expected != 0)
-        odd = np.flatnonzero(signs | ~np.isfinite(error))
         kind = np.zeros(len(error), dtype=np.uint8)
+        odd = _odd(wide, expected, error, view.zero_sign)
         if len(odd):
             either = limits.nan_at_minus_inf
             _special(odd, argument, expected, wide, error, kind, precision, either)
@@ -271,6 +269,19 @@ def _measure(view: View, actual: Array, precision: Precision, limits: Limits) ->
     return {group: _merge(parts) for group, parts in merged.items()}
 
 
+def _odd(wide: Float64, expected: Float64, error: Float64, zero_sign: bool) -> Array:
+    """Indexes of the elements with a NaN, an infinity, or signs that differ."""
+    # A sign bit that differs makes the exclusive or negative: one pass tells the usual block,
+    # which has none.
+    apart = np.bitwise_xor(wide.view(np.int64), expected.view(np.int64))
+    if apart.min() >= 0 and np.isfinite(error.max()):
+        return np.empty(0, dtype=np.int64)
+    signs = apart < 0
+    if not zero_sign:
+        signs &= (wide != 0) | (expected != 0)
+    return np.flatnonzero(signs | ~np.isfinite(error))
+
+
 def _take(array: Array, members: Array | None) -> Array:
     return array if members is None else np.asarray(array[members])
 
@@ -290,10 +301,14 @@ def _merge(parts: list[_Part]) -> _Part:
 def _results(expected: Float64, precision: Precision) -> Array:
     """The index into ``RESULTS`` of each element, as uint8."""
     size = np.abs(expected)
-    result = (size < precision.smallest_normal).astype(np.uint8)
+    result = np.zeros(len(size), dtype=np.uint8)
+    low, high = size.min(), size.max()  # NaN if there is one
+    if low >= precision.smallest_normal and np.isfinite(high):
+        return result
+    result += size < precision.smallest_normal
     result += size == 0  # a zero is special
     result[~np.isfinite(size)] = RESULTS.index("special")
-    return np.asarray(result)
+    return result
 
 
 def _argmax(values: Float64, where: Array) -> int:

@@ -11,10 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from verify.findings import Finding, number
+from verify.mutants import CHECKS, Killing, score
 from verify.record import write_text
 from verify.run import FAILING, CaseResult
 
-__all__ = ["exit_code", "junit", "print_findings", "print_summary", "print_table", "worst_text"]
+__all__ = ["exit_code", "junit", "print_findings", "print_killings", "print_summary", "print_table", "worst_text"]
 
 _STYLE = {
     "PASS": "green",
@@ -129,3 +130,40 @@ def junit(path: Path, results: Sequence[CaseResult]) -> None:
     xml.add_testsuite(suite)
     text: bytes = xml.tostring()  # type: ignore[no-untyped-call]
     write_text(path, text.decode())
+
+
+def print_killings(console: Console, table: Sequence[Killing], alarms: Sequence[str]) -> None:
+    """Mutant x check, the kill rate, what each check alone catches, and false alarms.
+
+    A cell counts the (engine, precision) pairs in which the check's own finding killed.
+    """
+    total = score(table)
+    grid = Table(box=None, pad_edge=False, header_style="bold")
+    grid.add_column("mutant", no_wrap=True)
+    grid.add_column("killed", no_wrap=True)
+    for name in CHECKS:
+        grid.add_column(name, justify="right", no_wrap=True)
+    for mutant in dict.fromkeys(killing.mutant for killing in table):
+        own = [killing for killing in table if killing.mutant == mutant]
+        killed = sum(bool(killing.checks) for killing in own)
+        cells = [sum(name in killing.checks for killing in own) or "" for name in CHECKS]
+        grid.add_row(
+            mutant,
+            Text(f"{killed} of {len(own)}", style="green" if killed == len(own) else "bold red"),
+            *(str(cell) for cell in cells),
+        )
+    if not console.is_terminal:
+        console.width = max(console.width, 240)
+    console.print(grid)
+    console.print()
+    for killing in table:
+        if killing.error:
+            line = f"broke down: {killing.mutant} on {killing.engine} in {killing.precision}"
+            console.print(f"{line}: {killing.error}", highlight=False, markup=False)
+    for name, mutants in total.alone.items():
+        console.print(f"only {name} catches: {', '.join(mutants)}", highlight=False)
+    console.print(f"checks that catch nothing: {', '.join(total.idle) or 'none'}", highlight=False)
+    console.print(f"mutants that survive: {', '.join(total.survived) or 'none'}", highlight=False)
+    console.print(f"false alarms: {', '.join(alarms) or 'none'}", highlight=False)
+    rate = len(total.killed) / (len(total.killed) + len(total.survived))
+    console.print(f"killed {len(total.killed)} mutants, {rate:.1%}", highlight=False)

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
+import numpy as np
+
 import models
-from verify.cases import Case
-from verify.engines import Builder, Built, EngineFailure, Executor, Refused, Session, Status, engine
+from verify.cases import Case, bound_by
+from verify.engines import Builder, Built, EngineFailure, Executor, Refused, Session, engine
 from verify.errors import InputError
 from verify.findings import LIMITS_CHECK, Finding, from_judgement
 from verify.judge import Judgement, VacuousError, judge
 from verify.oracle import View, expected
 from verify.precision import Array, Precision
+from verify.properties import PROPERTIES, Outcome, Sessions, Subject, check, finding
+from verify.replay import Request, feed, rerun, store_all
 from verify.samples import Sample, sample
 from verify.tolerances import Limits, Tolerances
 
-__all__ = ["CaseResult", "Plan", "model_of", "shaped", "verify"]
+__all__ = ["FAILING", "CaseResult", "Plan", "model_of", "verify"]
 
 FAILING = ("FAIL", "STALE", "ERROR")
 
@@ -32,7 +36,6 @@ class Plan:
     seed: int
     out: Path
     checks: tuple[str, ...] = ()
-    most_replays: int = 20
 
     def runs(self, check: str) -> bool:
         """Whether a check was asked for."""
@@ -81,63 +84,108 @@ def _on_engine(
 ) -> Iterator[CaseResult]:
     status = runner.status()
     if status.executes and isinstance(runner, Executor):
-        for case in cases:
-            yield _execute(plan, runner, case)
+        with Sessions(lambda *key: runner.open(_alone(*key), key[1])) as sessions:
+            for case in cases:
+                yield _execute(plan, runner, case, sessions)
     elif status.builds and isinstance(runner, Builder):
-        yield from _build(plan, runner, status, cases)
+        yield from _build(plan, runner, cases)
     else:
         for case in cases:
             yield CaseResult(case, "SKIPPED", status.reason)
 
 
-def _execute(plan: Plan, runner: Executor, case: Case) -> CaseResult:
-    """Run one case on the sample and through the properties."""
-    bound = _bound(case)
-    refusal = plan.tolerances.refusal(bound)
-    body = case.form == "plugin"
+def _execute(plan: Plan, runner: Executor, case: Case, sessions: Sessions) -> CaseResult:
+    """The verdict on one case of an engine that executes here."""
+    result = CaseResult(case, "ERROR", body=case.form == "plugin")
+    refusal = plan.tolerances.refusal(bound_by(case))
     try:
         with runner.open(model_of(case), case.precision) as session:
             if refusal is not None:
-                return CaseResult(case, "STALE", f"{refusal.key} no longer happens", body)
-            limits = plan.tolerances.limits(bound)
-            return replace(_judged(plan, case, limits, session, runner), body=body)
+                reason = f"{refusal.key} no longer happens"
+                return replace(result, verdict="STALE", reason=reason)
+            return _check(plan, runner, result, session, sessions)
     except InputError:
         raise
     except Refused as words:
         if refusal is None:
-            return CaseResult(case, "ERROR", f"refused, and not listed: {words}", body)
+            return replace(result, reason=f"refused, and not listed: {words}")
         if refusal.words not in str(words):
-            return CaseResult(case, "ERROR", f"refused for another reason: {words}", body)
-        return CaseResult(case, "SKIPPED", f"refused: {words}", body, listed=refusal.reason)
+            return replace(result, reason=f"refused for another reason: {words}")
+        reason = f"refused: {words}"
+        return replace(result, verdict="SKIPPED", reason=reason, listed=refusal.reason)
     except (EngineFailure, VacuousError) as error:
-        return CaseResult(case, "ERROR", str(error), body)
+        return replace(result, reason=str(error))
     except Exception as error:  # an engine may raise anything; that is a verdict too
-        return CaseResult(case, "ERROR", f"{type(error).__name__}: {error}", body)
+        return replace(result, reason=f"{type(error).__name__}: {error}")
 
 
-def _judged(
-    plan: Plan, case: Case, limits: Limits, session: Session, runner: Executor
+def _check(
+    plan: Plan, runner: Executor, result: CaseResult, session: Session, sessions: Sessions
 ) -> CaseResult:
+    """Judge the sample, try the properties, and store what they find with its replay."""
+    case = result.case
+    limits = plan.tolerances.limits(bound_by(case))
     judgement: Judgement | None = None
-    findings: tuple[Finding, ...] = ()
+    requests: list[Request] = []
+    others: list[Finding] = []
+
+    def request(finding: Finding, x: Array, views: Sequence[View]) -> Request:
+        model = model_of(case) if x.ndim == 1 else _alone(case.form, case.precision, x.ndim)
+        again = partial(runner.open, model, case.precision)
+        return Request(finding, model, x, views, limits, again)
+
     inputs = _sample(case.precision, plan.seed)
     if plan.runs(LIMITS_CHECK):
         views = _expected(case.context, case.precision, plan.seed)
-        outputs = session.run(shaped(inputs.values, case.context))
+        outputs = session.run(feed(inputs.values, case.context))
         judgement = judge(views, outputs, inputs.values, case.precision, limits)
-        findings = from_judgement(case, judgement)
-    tried: dict[str, int] = {}
+        requests += [request(f, inputs.values, views) for f in from_judgement(case, judgement)]
+    outcomes: list[Outcome] = []
+    if case.context == "alone":
+        subject = Subject(case, lambda c: plan.tolerances.limits(bound_by(c)), sessions)
+        chosen = [prop for prop in PROPERTIES if plan.runs(prop.name)]
+        outcomes = check(subject, chosen, plan.seed)
+        for falsified in (outcome.falsified for outcome in outcomes):
+            if falsified is None:
+                continue
+            found = finding(case, falsified)
+            values = _breach(found, falsified.x, subject, limits)
+            if values is None:
+                others.append(rerun(found, plan.seed))
+            else:
+                requests.append(request(values, falsified.x, _views(falsified.x, case)))
+    if judgement is None and not outcomes:
+        raise VacuousError("no check applies")
+    findings = (*store_all(requests, plan.out / "findings"), *others)
     verdict, reason = _verdict(judgement, findings)
-    return CaseResult(
-        case,
-        verdict,
-        reason,
-        samples=inputs.count,
-        coverage=inputs.coverage,
+    return replace(
+        result,
+        verdict=verdict,
+        reason=reason,
+        samples=inputs.count if judgement else sum(outcome.inputs for outcome in outcomes),
+        coverage=inputs.coverage if judgement else "",
         judgement=judgement,
-        properties=tried,
+        properties={outcome.property.name: outcome.inputs for outcome in outcomes},
         findings=findings,
     )
+
+
+def _breach(found: Finding, x: Array, subject: Subject, limits: Limits) -> Finding | None:
+    """The finding of a property, told as one about values, if its input breaks a limit too."""
+    outputs = {"y": subject.run(x)}
+    flat = np.ascontiguousarray(x).reshape(-1)
+    if not len(flat):
+        return None
+    views = _views(x, found.case)
+    judged = judge(views, outputs, flat, found.case.precision, limits, whole_sample=False)
+    if not judged.breaches:
+        return None
+    worst = max(judged.breaches, key=lambda breach: breach.worst.error_ulp)
+    return replace(found, point=worst.worst, band=worst.band, kind=worst.kind, limit=worst.limit)
+
+
+def _views(x: Array, case: Case) -> tuple[View, ...]:
+    return expected(case.context, np.ascontiguousarray(x).reshape(-1), case.precision)
 
 
 def _verdict(judgement: Judgement | None, findings: Sequence[Finding]) -> tuple[str, str]:
@@ -152,12 +200,10 @@ def _verdict(judgement: Judgement | None, findings: Sequence[Finding]) -> tuple[
     return "PASS", ""
 
 
-def _build(
-    plan: Plan, runner: Builder, status: Status, cases: Sequence[Case]
-) -> Iterator[CaseResult]:
+def _build(plan: Plan, runner: Builder, cases: Sequence[Case]) -> Iterator[CaseResult]:
     built = runner.build([model_of(case) for case in cases], [c.precision for c in cases])
     for case, outcome in zip(cases, built, strict=True):
-        refusal = plan.tolerances.refusal(_bound(case))
+        refusal = plan.tolerances.refusal(bound_by(case))
         body = case.form == "plugin"
         if isinstance(outcome, Built):
             if refusal is not None:
@@ -177,14 +223,9 @@ def model_of(case: Case) -> bytes:
     return models.serialize(models.build(case.form, case.context, case.precision.name))
 
 
-def shaped(x: Array, context: str) -> Array:
-    """Flat inputs in the shape that the context's model takes: (n,), and (n, 1, 1, 1) for conv."""
-    return x.reshape(-1, 1, 1, 1) if context == "conv" else x
-
-
-def _bound(case: Case) -> Case:
-    """The case whose limits bind: without a plugin library, ``plugin`` runs composed's body."""
-    return replace(case, form="composed") if case.form == "plugin" else case
+@lru_cache(maxsize=64)
+def _alone(form: str, precision: Precision, rank: int) -> bytes:
+    return models.serialize(models.build(form, "alone", precision.name, rank=rank))
 
 
 @lru_cache(maxsize=4)

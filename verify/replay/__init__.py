@@ -1,0 +1,23 @@
+"""Findings about values as folders that `polygraphy run` shows again, without this suite."""
+
+from __future__ import annotations
+
+from verify.replay.again import replay
+from verify.replay.command import Command, command_of, polygraphy_run
+from verify.replay.folder import FILES
+from verify.replay.shrink import feed
+from verify.replay.store import Request, rerun, store, store_all, told
+
+__all__ = [
+    "FILES",
+    "Command",
+    "Request",
+    "command_of",
+    "feed",
+    "polygraphy_run",
+    "replay",
+    "rerun",
+    "store",
+    "store_all",
+    "told",
+]

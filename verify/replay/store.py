@@ -1,0 +1,166 @@
+"""Store findings about values, and see to it that the line printed shows each of them again."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from verify.engines import Session
+from verify.findings import LIMITS_CHECK, Finding, Replay
+from verify.oracle import View
+from verify.precision import Array
+from verify.replay.command import Command, command_of, execute
+from verify.replay.folder import name_of, write
+from verify.replay.shrink import feed, shrink, subset
+from verify.tolerances import Deviation, Limits
+
+__all__ = ["TIME_LIMIT", "Request", "rerun", "store", "store_all", "told"]
+
+TIME_LIMIT = 120.0  # seconds for one line
+
+
+@dataclass(frozen=True)
+class Request:
+    """A finding about values, and all that it takes to show it again.
+
+    ``x`` is what was judged: flat, or in the shape that the model takes; ``views`` and the
+    finding's ``point.index`` count its elements flat. ``open_session`` opens the engine with
+    ``model``, to see how few inputs still fail. ``command`` defaults to the engine's own.
+    ``exhaustive``: x was every input of the precision, as for the judge.
+    """
+
+    finding: Finding
+    model: bytes
+    x: Array
+    views: Sequence[View]
+    limits: Limits
+    open_session: Callable[[], Session]
+    command: Command | None = None
+    exhaustive: bool = False
+
+
+def store(
+    finding: Finding,
+    model: bytes,
+    x: Array,
+    views: Sequence[View],
+    limits: Limits,
+    folder: Path,
+    open_session: Callable[[], Session],
+    *,
+    command: Command | None = None,
+    exhaustive: bool = False,
+) -> Finding:
+    """Store one finding in a new folder inside of ``folder``; see `Request` and `store_all`."""
+    request = Request(finding, model, x, views, limits, open_session, command, exhaustive)
+    return store_all([request], folder)[0]
+
+
+def store_all(requests: Sequence[Request], folder: Path, *, jobs: int = 2) -> list[Finding]:
+    """Store each finding in a folder of its own inside of ``folder``, and execute its line.
+
+    Returns the findings in order, with ``replay``; it is ``reproduced`` if the line, run within
+    `TIME_LIMIT`, exited with 1 and printed the finding's x bits among the failing elements.
+    ``jobs`` lines are executed at a time.
+
+    Raises ValueError for a finding without a point or of an output that no view has, and
+    InputError where a folder can't be written.
+    """
+    used: set[str] = set()
+    written = []
+    for request in requests:
+        name = wanted = name_of(request.finding)
+        number = 1
+        while name in used:
+            number += 1
+            name = f"{wanted}_{number}"
+        used.add(name)
+        written.append((request.finding, folder / name, _write(request, folder / name)))
+    with ThreadPoolExecutor(max_workers=max(1, jobs)) as pool:
+        return list(pool.map(_executed, written))
+
+
+def rerun(finding: Finding, seed: int) -> Finding:
+    """A finding that is not about values, with the line that runs its check again.
+
+    It has no folder and its line is not executed: the check has just failed, with this seed.
+    """
+    words = ["python", "-m", "verify", "run", "--case", finding.case.id, "--check", finding.check]
+    line = shlex.join([*words, "--seed", str(seed)])
+    return replace(finding, replay=Replay(folder=None, line=line, reproduced=True))
+
+
+def told(replay: Replay) -> str:
+    """The line of a finding that says how to replay it, or that this did not show it again."""
+    return f"  {'replay    ' if replay.reproduced else 'NOT REPRODUCED  '}{replay.line}"
+
+
+def _write(request: Request, folder: Path) -> Command:
+    finding, views = request.finding, request.views
+    if finding.point is None:
+        raise ValueError(f"{finding.case.id}: {finding.check}: a finding without a point")
+    over = _exceeded(finding, views, request.limits)
+    if over is None and not any(finding.output in ("", view.label) for view in views):
+        raise ValueError(f"{finding.case.id}: no view of the output {finding.output!r}")
+    allowed = None
+    if over is not None:
+        allowed = over.largest_count_of_all if request.exhaustive else over.largest_count
+    x, at = request.x, finding.point.index
+    if x.ndim == 1:
+        with request.open_session() as session:
+            chosen = shrink(
+                finding,
+                at,
+                x,
+                views,
+                request.limits,
+                session,
+                over=over,
+                exhaustive=request.exhaustive,
+            )
+        x, views, at = x[chosen], subset(views, chosen), int(np.flatnonzero(chosen == at)[0])
+    command = request.command or command_of(finding.case.engine)
+    write(
+        folder,
+        finding,
+        at,
+        request.model,
+        feed(x, finding.case.context),
+        views,
+        request.limits,
+        command,
+        over=over,
+        allowed=allowed,
+    )
+    return command
+
+
+def _executed(written: tuple[Finding, Path, Command]) -> Finding:
+    finding, folder, command = written
+    assert finding.point is not None
+    ran = execute(command, folder, seconds=TIME_LIMIT)
+    reproduced = ran.shows(finding.output, finding.point.x_bits)
+    return replace(finding, replay=Replay(folder, command.line(folder), reproduced))
+
+
+def _exceeded(finding: Finding, views: Sequence[View], limits: Limits) -> Deviation | None:
+    """The deviation that accepts fewer inputs than there are, if that is the finding.
+
+    The judge names no output then. The first deviation that takes the finding's input is meant,
+    as it is for the judge.
+    """
+    point = finding.point
+    if point is None or finding.check != LIMITS_CHECK or finding.output:
+        return None
+    arguments = [float(view.argument[point.index]) for view in views]
+    for deviation in limits.deviations:
+        low, high = deviation.x
+        within = deviation.kind == finding.kind and any(low <= a <= high for a in arguments)
+        if within and (deviation.kind != "ulp" or point.error_ulp <= deviation.largest_error):
+            return deviation
+    return None
