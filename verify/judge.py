@@ -98,12 +98,9 @@ class Judgement:
 
     @property
     def worst(self) -> BandResult | None:
-        """The band result with the largest error in ULP.
-
-        Bands that broke a limit come first; those whose breaches were all accepted, last.
-        """
-        bands = [b for b in self.bands if bool(b.breaches) == bool(self.breaches)] or self.bands
-        return max(bands, key=lambda b: b.worst.error_ulp, default=None)
+        """The band result with the largest error in ULP, of those within their limit if any."""
+        within = [band for band in self.bands if not band.breaches] or self.bands
+        return max(within, key=lambda band: band.worst.error_ulp, default=None)
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,20 @@ from rich.table import Table
 from rich.text import Text
 
 from verify.findings import Finding, number
+from verify.judge import BandResult, Breach
 from verify.mutants import CHECKS, Killing, score
 from verify.record import write_text
 from verify.run import FAILING, CaseResult
 
-__all__ = ["exit_code", "junit", "print_findings", "print_killings", "print_summary", "print_table", "worst_text"]
+__all__ = [
+    "exit_code",
+    "junit",
+    "print_findings",
+    "print_killings",
+    "print_summary",
+    "print_table",
+    "worst_text",
+]
 
 _STYLE = {
     "PASS": "green",
@@ -38,13 +47,17 @@ def exit_code(results: Sequence[CaseResult]) -> int:
 
 
 def worst_text(result: CaseResult) -> tuple[str, str, str]:
-    """The band result nearest to its limit: error in ULP, where, and the limit."""
+    """The largest error in ULP, where it is, and the limit there; breaches come first."""
     judged = result.judgement
-    worst = None if judged is None else judged.worst
+    if judged is None:
+        return "", "", ""
+    worst: Breach | BandResult | None = judged.worst
+    if judged.breaches:
+        worst = max(judged.breaches, key=lambda breach: breach.worst.error_ulp)
     if worst is None:
         return "", "", ""
     limit = "exact" if worst.limit is None else number(worst.limit)
-    where = f"x = {worst.worst.x:.7g}, {worst.band}"
+    where = f"x = {worst.worst.x:.7g}" + (f", {worst.band}" if worst.band else "")
     return f"{worst.worst.error_ulp:.4g}", where, limit
 
 

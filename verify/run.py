@@ -20,7 +20,7 @@ from verify.precision import Array, Precision
 from verify.properties import PROPERTIES, Outcome, Sessions, Subject, check, finding
 from verify.replay import Request, feed, rerun, store_all
 from verify.samples import Sample, sample
-from verify.tolerances import Limits, Tolerances
+from verify.tolerances import DEFAULT_FOLDER, Limits, Tolerances
 
 __all__ = ["FAILING", "CaseResult", "Plan", "model_of", "verify"]
 
@@ -36,6 +36,12 @@ class Plan:
     seed: int
     out: Path
     checks: tuple[str, ...] = ()
+
+    @property
+    def own_tolerances(self) -> Path | None:
+        """The folder of tolerance files, where it is not the project's."""
+        folder = self.tolerances.folder
+        return None if folder == DEFAULT_FOLDER else folder
 
     def runs(self, check: str) -> bool:
         """Whether a check was asked for."""
@@ -151,7 +157,7 @@ def _check(
             found = finding(case, falsified)
             values = _breach(found, falsified.x, subject, limits)
             if values is None:
-                others.append(rerun(found, plan.seed))
+                others.append(rerun(found, plan.seed, plan.own_tolerances))
             else:
                 requests.append(request(values, falsified.x, _views(falsified.x, case)))
     if judgement is None and not outcomes:

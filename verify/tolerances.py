@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from itertools import product
+from itertools import combinations, product
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -236,7 +236,7 @@ def load(folder: Path | None = None) -> Tolerances:
         refusals[name] = tuple(
             _refusal(r, precision, path, f"refusal {n}") for n, r in enumerate(parsed.refusal, 1)
         )
-        _once(path, parsed)
+        _once(path, deviations[name], refusals[name], precision)
     return Tolerances(folder, blocks, deviations, refusals)
 
 
@@ -247,8 +247,10 @@ def _parse(path: Path) -> _File:
         raise InputError(
             f"{path}: no such file; a tolerances folder holds one per precision"
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: can't be read: {error}") from None
+    except OSError as error:
+        raise InputError(f"{path}: can't be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8, as TOML must be: byte {error.start}") from None
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path}: not valid TOML: {error}") from None
     try:
@@ -262,14 +264,20 @@ def _first(error: ValidationError) -> str:
     detail = error.errors()[0]
     key, fields = "", _File.model_fields
     for part in detail["loc"]:
-        key += f" {part + 1}" if isinstance(part, int) else f".{part}" if key else str(part)
+        if isinstance(part, int):
+            key += f" {part + 1}"
+        else:
+            name = part if part.isprintable() else repr(part)
+            key += f".{name}" if key else name
     if detail["type"] == "extra_forbidden":
         if len(detail["loc"]) > 1:
             fields = _TABLES[str(detail["loc"][0])].model_fields
         return f"{key}: unknown key; allowed: {', '.join(fields)}"
     if detail["type"] == "missing":
         return f"{key}: missing; it is required"
-    return f"{key} = {detail['input']!r}: {detail['msg']}"
+    table = detail["type"] in ("dict_type", "model_type")
+    fault = "must be a table" if table else detail["msg"].replace("Input should be", "must be")
+    return f"{key} = {detail['input']!r}: {fault}"
 
 
 def _known(values: list[str], allowed: tuple[str, ...], where: str, key: str) -> None:
@@ -300,6 +308,11 @@ def _blocks(path: Path, parsed: _File, precision: str) -> dict[Block, Limits]:
                 raise InputError(
                     f"{where}: {form} / {engine} / {context}: {result}.{band!r} has a limit "
                     "already; keep one of the two"
+                )
+            for band in old.floor.keys() & new.floor.keys():
+                raise InputError(
+                    f"{where}: {form} / {engine} / {context}: floor.{band!r} is given already; "
+                    "keep one of the two"
                 )
             if old.nan_at_minus_inf != new.nan_at_minus_inf:
                 raise InputError(
@@ -335,6 +348,12 @@ def _limits(limit: _Limit, context: str, path: Path, where: str) -> Limits:
                 f"{where}: {result}.{band!r}: no {result} result occurs there in context "
                 f"{context!r}; remove it"
             )
+    for band in limit.floor:
+        if band not in OWED[context]:
+            raise InputError(
+                f"{where}: floor.{band!r}: no result with a limit occurs there in context "
+                f"{context!r}; remove it"
+            )
     return Limits(
         source=path.name,
         ulp=ulp,
@@ -345,13 +364,12 @@ def _limits(limit: _Limit, context: str, path: Path, where: str) -> Limits:
     )
 
 
+def _ids(precision: Precision) -> list[str]:
+    return [Case(f, c, precision, e).id for f in FORMS for c in CONTEXTS for e in ENGINES]
+
+
 def _check_patterns(cases: list[str], precision: Precision, where: str) -> tuple[str, ...]:
-    known = [
-        Case(form, context, precision, engine).id
-        for form in FORMS
-        for context in CONTEXTS
-        for engine in ENGINES
-    ]
+    known = _ids(precision)
     for pattern in cases:
         if not any(fnmatchcase(case_id, pattern) for case_id in known):
             raise InputError(
@@ -395,17 +413,22 @@ def _refusal(raw: _Refusal, precision: Precision, path: Path, key: str) -> Refus
     return Refusal(key, cases, raw.words, raw.reason)
 
 
-def _once(path: Path, parsed: _File) -> None:
+def _once(
+    path: Path,
+    deviations: tuple[Deviation, ...],
+    refusals: tuple[Refusal, ...],
+    precision: Precision,
+) -> None:
     """Refuse two deviations that could both take one finding, and a case refused twice."""
-    for i, first in enumerate(parsed.deviation):
-        for j, second in enumerate(parsed.deviation[:i]):
+    for case_id in _ids(precision):
+        accepting = [d for d in deviations if d.matches(case_id)]
+        for second, first in combinations(accepting, 2):
             overlap = first.x[0] <= second.x[1] and second.x[0] <= first.x[1]
-            if overlap and first.kind == second.kind and set(first.cases) & set(second.cases):
+            if overlap and first.kind == second.kind:
                 raise InputError(
-                    f"{path}: deviation {i + 1} and deviation {j + 1} accept the same "
-                    f"{first.kind} findings; keep one of the two"
+                    f"{path}: {first.key} and {second.key} accept the same {first.kind} "
+                    f"findings of {case_id!r}; keep one of the two"
                 )
-    listed = [pattern for refusal in parsed.refusal for pattern in refusal.cases]
-    for pattern in listed:
-        if listed.count(pattern) > 1:
-            raise InputError(f"{path}: refusal: {pattern!r} stands twice; list it once")
+        refusing = [r.key for r in refusals if r.matches(case_id)]
+        if len(refusing) > 1:
+            raise InputError(f"{path}: {' and '.join(refusing)} list {case_id!r}; list it once")

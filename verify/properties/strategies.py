@@ -154,7 +154,12 @@ def edges(precision: Precision, names: tuple[str, ...]) -> Array:
     points += [precision.max_finite / 2, precision.max_finite, -precision.max_finite]
     found = [neighbours(x, precision, _NEIGHBOURS) for x in points]
     found.append(precision.to_bits(_special(precision, BANDS)).astype(np.int64))
-    keys = np.unique(order(np.concatenate(found), precision))
+    keys = order(np.concatenate(found), precision)
+    # The first and last NaNs, quiet and signalling; order's key of -NaN is -1 - that of NaN.
+    low, high = _keys(precision, "nonfinite")
+    quiet = low + (1 << (precision.significand_bits - 2))
+    nans = np.concatenate([np.arange(n, n + _NEIGHBOURS) for n in (low + 1, quiet, high - 8)])
+    keys = np.unique(np.concatenate([keys, nans, -1 - nans]))
     x = precision.from_bits(unorder(keys, precision))
     inside = np.isin(classify(precision.widen(x), precision), [BANDS.index(n) for n in names])
     x = x[inside]

@@ -76,7 +76,8 @@ PROPERTIES: tuple[Property, ...] = (
         "none",
         "nan-swallowed",
         values.nonfinite,
-        examples=4,
+        bands=("nonfinite", "negative tail", "bulk", "identity"),
+        examples=5,
     ),
     Property(
         "zero-sign",

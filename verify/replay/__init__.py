@@ -6,7 +6,7 @@ from verify.replay.again import replay
 from verify.replay.command import Command, command_of, polygraphy_run
 from verify.replay.folder import FILES
 from verify.replay.shrink import feed
-from verify.replay.store import Request, rerun, store, store_all, told
+from verify.replay.store import Request, rerun, store, store_all
 
 __all__ = [
     "FILES",
@@ -19,5 +19,4 @@ __all__ = [
     "rerun",
     "store",
     "store_all",
-    "told",
 ]

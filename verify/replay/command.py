@@ -12,8 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from verify.engines.onnxruntime import PROVIDER_VARIABLE
-
 __all__ = ["Command", "Ran", "command_of", "execute", "polygraphy_run"]
 
 _MAIN = "import sys; from polygraphy.tools import main; sys.exit(main())"
@@ -98,6 +96,8 @@ def command_of(engine: str) -> Command:
     if engine == "reference":
         return Command(("python", "compare.py"))
     if engine == "onnxruntime":
+        from verify.engines.onnxruntime import PROVIDER_VARIABLE
+
         provider = os.environ.get(PROVIDER_VARIABLE, "cpu")
         options = () if provider == "cpu" else ("--providers", provider)
         return polygraphy_run("--onnxrt", *options)

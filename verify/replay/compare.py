@@ -189,6 +189,8 @@ def _measure(view: Any, live: Any, golden: Any) -> Measured:
     nan = (np.isnan(wide) != np.isnan(expected)) & ~right
     inf = (np.isinf(wide) | np.isinf(expected)) & ~right & ~nan
     sign = (np.signbit(wide) != np.signbit(expected)) & ~right & ~nan & ~inf
+    if not view["zero_sign"]:
+        sign &= (wide != 0) | (expected != 0)
     error[right], error[nan | inf] = 0.0, np.inf
     kind = np.zeros(error.shape, dtype=np.uint8)
     kind[nan], kind[inf], kind[sign] = NAN, INF, SIGN

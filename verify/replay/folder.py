@@ -96,6 +96,7 @@ def write(
             {
                 "output": view.output,
                 "channel": view.channel,
+                "zero_sign": view.zero_sign,
                 "limits": _runs(view, precision, limits),
             }
             for view in views
@@ -232,7 +233,7 @@ def _pretty(record: dict[str, Any]) -> str:
     for key, value in record.items():
         if isinstance(value, list) and value:
             inner = ",\n".join(f"  {json.dumps(entry)}" for entry in value)
-            lines.append(f' "{key}": [\n{inner}]')
+            lines.append(f' "{key}": [\n{inner}\n ]')
         else:
             lines.append(f' "{key}": {json.dumps(value)}')
     return "{\n" + ",\n".join(lines) + "\n}"

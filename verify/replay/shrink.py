@@ -66,7 +66,7 @@ def shrink(
                 for view in views
                 if label in ("", view.label)
                 for breach in judge(
-                    (View("y", None, view.argument[[at]], view.expected[[at]]),),
+                    (replace(subset([view], np.array([at]))[0], output="y", channel=None),),
                     {"y": view.select(outputs)[own]},
                     x[[at]],
                     precision,

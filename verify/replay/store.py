@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -19,9 +23,11 @@ from verify.replay.folder import name_of, write
 from verify.replay.shrink import feed, shrink, subset
 from verify.tolerances import Deviation, Limits
 
-__all__ = ["TIME_LIMIT", "Request", "rerun", "store", "store_all", "told"]
+__all__ = ["TIME_LIMIT", "Request", "rerun", "store", "store_all"]
 
 TIME_LIMIT = 120.0  # seconds for one line
+
+_NESTED = "VERIFY_NESTED"  # set in the environment of a line that is being tried
 
 
 @dataclass(frozen=True)
@@ -85,19 +91,41 @@ def store_all(requests: Sequence[Request], folder: Path, *, jobs: int = 2) -> li
         return list(pool.map(_executed, written))
 
 
-def rerun(finding: Finding, seed: int) -> Finding:
+def rerun(finding: Finding, seed: int, tolerances: Path | None = None) -> Finding:
     """A finding that is not about values, with the line that runs its check again.
 
-    It has no folder and its line is not executed: the check has just failed, with this seed.
+    ``tolerances`` is a user's own folder. The line is executed, in a folder that is thrown
+    away: it must exit with 1 and print the finding's x bits, if it has a point.
     """
-    words = ["python", "-m", "verify", "run", "--case", finding.case.id, "--check", finding.check]
-    line = shlex.join([*words, "--seed", str(seed)])
-    return replace(finding, replay=Replay(folder=None, line=line, reproduced=True))
+    words = ["-m", "verify", "run", "--case", finding.case.id, "--check", finding.check]
+    words += ["--seed", str(seed)]
+    if tolerances is not None:
+        words += ["--tolerances", str(tolerances.resolve())]
+    reproduced = _NESTED in os.environ or _fails_again(words, finding)
+    return replace(finding, replay=Replay(None, shlex.join(["python", *words]), reproduced))
 
 
-def told(replay: Replay) -> str:
-    """The line of a finding that says how to replay it, or that this did not show it again."""
-    return f"  {'replay    ' if replay.reproduced else 'NOT REPRODUCED  '}{replay.line}"
+def _fails_again(words: Sequence[str], finding: Finding) -> bool:
+    # The line's own run must not execute lines in turn. Our packages may be importable from the
+    # current folder only, which is another one there.
+    path = [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, _NESTED: "1", "PYTHONPATH": os.pathsep.join(filter(None, path))}
+    with TemporaryDirectory(prefix="verify-") as folder:
+        try:
+            ran = subprocess.run(
+                [sys.executable, *words],
+                cwd=folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=TIME_LIMIT,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return False
+    shown = finding.point is None or finding.point.x_bits in ran.stdout
+    return ran.returncode == 1 and shown
 
 
 def _write(request: Request, folder: Path) -> Command:
