@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -11,7 +13,17 @@ import numpy as np
 from verify.oracle import mish
 from verify.precision import Array, Float64, Precision
 
-__all__ = ["BANDS", "NONFINITE", "Band", "bands", "bisect", "classify", "order", "unorder"]
+__all__ = [
+    "BANDS",
+    "NONFINITE",
+    "Band",
+    "bands",
+    "bisect",
+    "classify",
+    "common_band",
+    "order",
+    "unorder",
+]
 
 BANDS: tuple[str, ...] = (
     "flush tail",
@@ -103,16 +115,23 @@ def bands(precision: Precision) -> tuple[Band, ...]:
 
 def classify(argument: Float64, precision: Precision) -> Array:
     """The index into ``BANDS`` of each element of a flat float64 array, as uint8."""
-    starts = [band.low for band in bands(precision)[1:NONFINITE]]
+    common = common_band(argument, precision)
+    if common is not None:
+        return np.full(argument.shape, common, dtype=np.uint8)
     index = np.zeros(argument.shape, dtype=np.uint8)
-    if len(argument):
-        ends = np.array([argument.min(), argument.max()])  # NaN if there is one
-        if np.isfinite(ends).all():
-            low, high = (int(i) for i in np.searchsorted(starts, ends, side="right"))
-            if low == high:  # the usual block of a sorted sample
-                index[:] = low
-                return index
-    for start in starts:
-        index += argument >= start
+    for band in bands(precision)[1:NONFINITE]:
+        index += argument >= band.low
     index[~np.isfinite(argument)] = NONFINITE
     return index
+
+
+def common_band(argument: Float64, precision: Precision) -> int | None:
+    """The one band that all elements lie in, as most blocks of a sorted sample do, or None."""
+    if not len(argument):
+        return None
+    low, high = float(argument.min()), float(argument.max())  # NaN if there is one
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return None
+    starts = [band.low for band in bands(precision)[1:NONFINITE]]
+    first, last = bisect_right(starts, low), bisect_right(starts, high)
+    return first if first == last else None

@@ -45,6 +45,13 @@ def mish(x: Float64, out: Float64 | None = None) -> Float64:
 
 
 def _block(_start: int, x: Float64, out: Float64) -> None:
+    low, high = x.min(), x.max()  # NaN if there is one, and no comparison holds
+    if low > _HIGH:
+        out[:] = x
+        return
+    if high < _ZERO:
+        out[:] = -0.0
+        return
     with np.errstate(under="ignore", invalid="ignore"):
         np.clip(x, _LOW, _HIGH, out=out)
         np.exp(out, out=out)
@@ -53,12 +60,12 @@ def _block(_start: int, x: Float64, out: Float64) -> None:
         np.add(n, 2.0, out=out)
         np.divide(n, out, out=out)
         out *= x
-        low = x < _LOW
-        if low.any():
+        if not low >= _LOW:
             # Here mish(x) = x * e**x to the last bit. The wider type has the exponent range
             # for e**x and rounds once, into float64's subnormals.
-            tail = np.maximum(x[low], _ZERO).astype(np.longdouble)
-            out[low] = tail * np.exp(tail)
+            below = x < _LOW
+            tail = np.maximum(x[below], _ZERO).astype(np.longdouble)
+            out[below] = tail * np.exp(tail)
 
 
 @dataclass(frozen=True)

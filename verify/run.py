@@ -96,8 +96,9 @@ def _on_engine(
     elif status.builds and isinstance(runner, Builder):
         yield from _build(plan, runner, cases)
     else:
+        needs = f"; it needs {status.install}" if status.install else ""
         for case in cases:
-            yield CaseResult(case, "SKIPPED", status.reason)
+            yield CaseResult(case, "SKIPPED", status.reason + needs)
 
 
 def _execute(plan: Plan, runner: Executor, case: Case, sessions: Sessions) -> CaseResult:

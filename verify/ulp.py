@@ -6,7 +6,7 @@ import numpy as np
 
 from verify.precision import Float64, Precision
 
-__all__ = ["error_ulp", "ulp"]
+__all__ = ["error_ulp", "per_ulp", "ulp"]
 
 _EXPONENT_MASK = np.int64(0x7FF0000000000000)
 
@@ -29,7 +29,21 @@ def ulp(expected: Float64, precision: Precision, out: Float64 | None = None) -> 
     return out
 
 
-def error_ulp(actual: Float64, expected: Float64, precision: Precision) -> Float64:
+def per_ulp(expected: Float64, precision: Precision) -> Float64:
+    """1 / `ulp`, exactly: a power of two, so that errors can be multiplied instead of divided.
+
+    For inf and NaN it is a positive number of no meaning.
+    """
+    out = np.bitwise_and(np.ascontiguousarray(expected).view(np.int64), _EXPONENT_MASK)
+    # Exponent fields: the smallest normal number's, and that of 2**(p - 1) plus twice the bias.
+    np.maximum(out, np.int64(1023 + precision.min_exponent) << 52, out=out)
+    np.subtract(np.int64(2045 + precision.significand_bits) << 52, out, out=out)
+    return out.view(np.float64)
+
+
+def error_ulp(
+    actual: Float64, expected: Float64, precision: Precision, out: Float64 | None = None
+) -> Float64:
     """|actual - expected| in ULP of ``precision`` at ``expected``.
 
     ``actual`` holds numbers of the precision, widened; ``expected`` is the oracle's value,
@@ -37,4 +51,7 @@ def error_ulp(actual: Float64, expected: Float64, precision: Precision) -> Float
     crosses zero like any other number. NaN where either is NaN, inf where one is infinite.
     """
     with np.errstate(invalid="ignore", over="ignore"):
-        return np.asarray(np.abs(actual - expected) / ulp(expected, precision))
+        error = np.subtract(actual, expected, out=out)
+        np.abs(error, out=error)
+        np.multiply(error, per_ulp(expected, precision), out=error)
+    return error

@@ -20,7 +20,7 @@ def cli(tmp_path: Path) -> Cli:
 
     def run(*words: str, **more: object) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "PYTHONPATH": str(DEFAULT_FOLDER.parent), "COLUMNS": "200"}
-        return subprocess.run(
+        done: subprocess.CompletedProcess[str] = subprocess.run(
             [sys.executable, "-m", "verify", *words],
             cwd=tmp_path,
             env=environment,
@@ -30,6 +30,7 @@ def cli(tmp_path: Path) -> Cli:
             check=False,
             **more,  # type: ignore[call-overload]
         )
+        return done
 
     return run
 

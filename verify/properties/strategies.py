@@ -158,7 +158,9 @@ def edges(precision: Precision, names: tuple[str, ...]) -> Array:
     # The first and last NaNs, quiet and signalling; order's key of -NaN is -1 - that of NaN.
     low, high = _keys(precision, "nonfinite")
     quiet = low + (1 << (precision.significand_bits - 2))
-    nans = np.concatenate([np.arange(n, n + _NEIGHBOURS) for n in (low + 1, quiet, high - 8)])
+    nans = np.concatenate(
+        [np.arange(n, n + _NEIGHBOURS) for n in (low + 1, quiet, high - _NEIGHBOURS)]
+    )
     keys = np.unique(np.concatenate([keys, nans, -1 - nans]))
     x = precision.from_bits(unorder(keys, precision))
     inside = np.isin(classify(precision.widen(x), precision), [BANDS.index(n) for n in names])
