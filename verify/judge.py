@@ -6,20 +6,31 @@ a deviation may accept it; what no deviation accepts is reported.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from verify.bands import BANDS, classify
+from verify.bands import BANDS, classify, common_band
 from verify.blocks import in_blocks
 from verify.errors import InputError
+from verify.histogram import tally
 from verify.oracle import View
 from verify.precision import Array, Float64, Precision
 from verify.tolerances import RESULTS, Deviation, Limits
-from verify.ulp import ulp
+from verify.ulp import error_ulp
 
-__all__ = ["Accepted", "BandResult", "Breach", "Judgement", "Point", "VacuousError", "judge"]
+__all__ = [
+    "KINDS",
+    "Accepted",
+    "BandResult",
+    "Breach",
+    "Detail",
+    "Judgement",
+    "Point",
+    "VacuousError",
+    "judge",
+]
 
 KINDS: tuple[str, ...] = ("ulp", "nan", "inf", "sign")
 _NAN, _INF, _SIGN = 1, 2, 3
@@ -43,6 +54,20 @@ class Point:
 
 
 @dataclass(frozen=True)
+class Detail:
+    """What an exhaustive run keeps of a band beside its worst.
+
+    ``histogram`` counts errors by `verify.histogram`'s buckets. ``kinds`` counts the elements
+    beyond their limit by ``KINDS``, accepted ones included. ``outside`` is the largest error at
+    an x that no deviation of its kind is about: what supports the limit.
+    """
+
+    histogram: tuple[int, ...]
+    kinds: tuple[int, ...]
+    outside: Point | None
+
+
+@dataclass(frozen=True)
 class BandResult:
     """What was measured in one band of one output, for one kind of result.
 
@@ -57,11 +82,16 @@ class BandResult:
     limit: float | None
     worst: Point
     breaches: int
+    detail: Detail | None = None
 
 
 @dataclass(frozen=True)
 class Breach:
-    """Elements of one band that broke a limit in one way and that no deviation accepts."""
+    """Elements of one band that broke a limit in one way and that no deviation accepts.
+
+    ``first`` and ``most``: the first ones in the inputs' order and those with the largest
+    errors, as many as were asked for.
+    """
 
     output: str
     band: str
@@ -75,6 +105,8 @@ class Breach:
     lowest: float
     highest: float
     over_count: str = ""  # the deviation whose largest_count is exceeded
+    first: tuple[Point, ...] = ()
+    most: tuple[Point, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -113,6 +145,9 @@ class _Part:
     broken: Array  # indexes of the elements beyond their limit
     broken_error: Float64
     broken_kind: Array  # uint8, indexes into KINDS
+    histogram: Array | None = None
+    outside: int = -1  # as `Detail.outside`, with its error
+    outside_error: float = -1.0
 
 
 def judge(
@@ -124,12 +159,14 @@ def judge(
     *,
     exhaustive: bool = False,
     whole_sample: bool = True,
+    few: int = 0,
 ) -> Judgement:
     """Judge ``outputs`` (arrays by name) for the flat inputs ``x``.
 
     ``exhaustive``: x holds every input of the precision, so deviations are held to
     ``largest_count_of_all``. ``whole_sample``: x is a full sample, so a deviation that does
-    not happen is stale; False for the small arrays of properties.
+    not happen is stale; False for the small arrays of properties. ``few``: above 0, the bands
+    get their details and the breaches that many of their inputs.
 
     Raises VacuousError for no inputs, a missing, extra or wrongly shaped or typed output.
     """
@@ -145,7 +182,7 @@ def judge(
         def point(index: int, error: float, view: View = view, actual: Array = actual) -> Point:
             return _point(index, error, x, view.expected, actual, precision)
 
-        for group, part in sorted(_measure(view, actual, precision, limits).items()):
+        for group, part in sorted(_measure(view, actual, precision, limits, few > 0).items()):
             band, result = BANDS[group // 3], RESULTS[group % 3]
             limit, floor = _limit(limits, band, result)
             bands.append(
@@ -157,6 +194,7 @@ def judge(
                     limit=limit,
                     worst=point(part.worst, part.error),
                     breaches=len(part.broken),
+                    detail=_detail(part, point),
                 )
             )
             rest = np.ones(len(part.broken), dtype=bool)
@@ -186,6 +224,8 @@ def judge(
                         worst=point(part.broken[at], part.broken_error[at]),
                         lowest=float(xs.min()),
                         highest=float(xs.max()),
+                        first=_points(part, np.flatnonzero(some)[:few], point),
+                        most=_points(part, _most(part.broken_error, some, few), point),
                     )
                 )
     accepted, stale = [], []
@@ -218,38 +258,44 @@ def _complete(
             raise VacuousError(
                 f"output {name}: expected {len(x) * channels[name]} elements, got {array.size}"
             )
+    for view in views:
+        array = outputs[view.output]
+        if view.channel is not None and array.shape[1:2] != (channels[view.output],):
+            raise VacuousError(
+                f"output {view.output}: expected {channels[view.output]} channels as its second "
+                f"axis, got shape {array.shape}"
+            )
 
 
-def _measure(view: View, actual: Array, precision: Precision, limits: Limits) -> dict[int, _Part]:
+def _measure(
+    view: View, actual: Array, precision: Precision, limits: Limits, detail: bool
+) -> dict[int, _Part]:
     """Measure one view, block by block; parts by group, band * 3 + result."""
 
     def block(start: int, argument: Float64, expected: Float64, actual: Array) -> dict[int, _Part]:
-        with np.errstate(invalid="ignore", over="ignore"):
-            wide = precision.widen(actual)
-            error = np.subtract(wide, expected)
-            np.abs(error, out=error)
-            error /= ulp(expected, precision)
+        wide = precision.widen(actual)
+        error = error_ulp(wide, expected, precision)
         kind = np.zeros(len(error), dtype=np.uint8)
         odd = _odd(wide, expected, error, view.zero_sign)
         if len(odd):
             either = limits.nan_at_minus_inf
             _special(odd, argument, expected, wide, error, kind, precision, either)
-        groups = classify(argument, precision) * np.uint8(3) + _results(expected, precision)
-        first, parts = int(groups[0]), {}
-        whole = bool((groups == first).all())
-        for group in (first,) if whole else np.flatnonzero(np.bincount(groups)):
-            members = None if whole else np.flatnonzero(groups == group)
+        parts = {}
+        # Errors of the elements that no deviation is about; the others are -1.
+        outside = _outside(error, kind, argument, limits.deviations) if detail else error
+        for group, members in _groups(argument, expected, precision):
             errors = _take(error, members)
+            at = int(np.argmax(errors))
             limit, floor = _limit(limits, BANDS[group // 3], RESULTS[group % 3])
-            broken = errors > (0.0 if limit is None else limit)
-            if floor:
-                broken &= np.abs(_take(wide, members) - _take(expected, members)) > floor
-            if len(odd):
-                broken |= _take(kind, members) != 0
-            at, which = int(np.argmax(errors)), np.flatnonzero(broken)
+            which = np.empty(0, dtype=np.int64)
+            if len(odd) or errors[at] > (0.0 if limit is None else limit):
+                broken = errors > (0.0 if limit is None else limit)
+                if floor:
+                    broken &= np.abs(_take(wide, members) - _take(expected, members)) > floor
+                which = np.flatnonzero(broken | (_take(kind, members) != 0))
             if members is not None:
                 at, which = int(members[at]), members[which]
-            parts[int(group)] = _Part(
+            part = _Part(
                 count=len(errors),
                 worst=start + at,
                 error=float(error[at]),
@@ -257,6 +303,17 @@ def _measure(view: View, actual: Array, precision: Precision, limits: Limits) ->
                 broken_error=error[which],
                 broken_kind=kind[which],
             )
+            if detail:
+                if outside is not error:
+                    at = int(np.argmax(_take(outside, members)))
+                    at = at if members is None else int(members[at])
+                part = replace(
+                    part,
+                    histogram=tally(errors),
+                    outside=start + at,
+                    outside_error=float(outside[at]),
+                )
+            parts[group] = part
         return parts
 
     merged: dict[int, list[_Part]] = {}
@@ -279,12 +336,29 @@ def _odd(wide: Float64, expected: Float64, error: Float64, zero_sign: bool) -> A
     return np.flatnonzero(signs | ~np.isfinite(error))
 
 
+def _outside(
+    error: Float64, kind: Array, argument: Float64, deviations: Sequence[Deviation]
+) -> Float64:
+    """``error`` with -1 wherever a deviation is about such an element; itself if nowhere."""
+    low, high = argument.min(), argument.max()  # NaN if there is one
+    outside = error
+    for deviation in deviations:
+        if high < deviation.x[0] or low > deviation.x[1]:
+            continue
+        about = (argument >= deviation.x[0]) & (argument <= deviation.x[1])
+        about &= kind == KINDS.index(deviation.kind)
+        outside = np.where(about, -1.0, outside)
+    return outside
+
+
 def _take(array: Array, members: Array | None) -> Array:
     return array if members is None else np.asarray(array[members])
 
 
 def _merge(parts: list[_Part]) -> _Part:
     worst = max(parts, key=lambda part: part.error)
+    outside = max(parts, key=lambda part: part.outside_error)
+    histograms = [part.histogram for part in parts if part.histogram is not None]
     return _Part(
         count=sum(part.count for part in parts),
         worst=worst.worst,
@@ -292,20 +366,59 @@ def _merge(parts: list[_Part]) -> _Part:
         broken=np.concatenate([part.broken for part in parts]),
         broken_error=np.concatenate([part.broken_error for part in parts]),
         broken_kind=np.concatenate([part.broken_kind for part in parts]),
+        histogram=np.sum(histograms, axis=0) if histograms else None,
+        outside=outside.outside,
+        outside_error=outside.outside_error,
     )
 
 
-def _results(expected: Float64, precision: Precision) -> Array:
-    """The index into ``RESULTS`` of each element, as uint8."""
+def _detail(part: _Part, point: Callable[[int, float], Point]) -> Detail | None:
+    if part.histogram is None:
+        return None
+    return Detail(
+        histogram=tuple(int(count) for count in part.histogram),
+        kinds=tuple(int(n) for n in np.bincount(part.broken_kind, minlength=len(KINDS))),
+        outside=point(part.outside, part.outside_error) if part.outside_error >= 0 else None,
+    )
+
+
+def _points(part: _Part, chosen: Array, point: Callable[[int, float], Point]) -> tuple[Point, ...]:
+    return tuple(point(part.broken[i], part.broken_error[i]) for i in chosen)
+
+
+def _most(errors: Float64, where: Array, few: int) -> Array:
+    """Indexes of the ``few`` largest errors, the first of equal ones, the largest first."""
+    among = np.flatnonzero(where)
+    if few and len(among) > few:
+        # The errors may be as many as the inputs, and equal: no sort of all of them.
+        found = errors[among]
+        least = np.partition(found, len(found) - few)[len(found) - few]
+        above = np.flatnonzero(found > least)
+        equal = np.flatnonzero(found == least)[: few - len(above)]
+        among = among[np.sort(np.concatenate([above, equal]))]
+    return np.asarray(among[np.argsort(-errors[among], kind="stable")][:few])
+
+
+def _groups(
+    argument: Float64, expected: Float64, precision: Precision
+) -> list[tuple[int, Array | None]]:
+    """The groups (band * 3 + result) in a block with the indexes of their members.
+
+    None stands for all of them: most blocks of a sorted sample are of one group.
+    """
     size = np.abs(expected)
-    result = np.zeros(len(size), dtype=np.uint8)
     low, high = size.min(), size.max()  # NaN if there is one
-    if low >= precision.smallest_normal and np.isfinite(high):
-        return result
-    result += size < precision.smallest_normal
+    band = common_band(argument, precision)
+    if band is not None and low >= precision.smallest_normal and high < np.inf:
+        return [(band * 3, None)]
+    result = (size < precision.smallest_normal).astype(np.uint8)
     result += size == 0  # a zero is special
     result[~np.isfinite(size)] = RESULTS.index("special")
-    return result
+    groups = classify(argument, precision) * np.uint8(3) + result
+    present = [int(group) for group in np.flatnonzero(np.bincount(groups))]
+    if len(present) == 1:
+        return [(present[0], None)]
+    return [(group, np.flatnonzero(groups == group)) for group in present]
 
 
 def _argmax(values: Float64, where: Array) -> int:

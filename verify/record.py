@@ -264,7 +264,7 @@ def load(path: Path) -> Record:
             first = error.errors()[0]
             detail = f"{'.'.join(str(part) for part in first['loc']) or 'file'}: {first['msg']}"
         raise InputError(
-            f"{path}: not a record of schema version {SCHEMA_VERSION}: {detail}"
+            f"{path}: not a record of schema version {SCHEMA_VERSION}: {' '.join(detail.split())}"
         ) from None
 
 

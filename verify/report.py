@@ -81,9 +81,19 @@ def print_table(console: Console, results: Sequence[CaseResult]) -> None:
         )
     for result, row in zip(results, rows, strict=True):
         table.add_row(row[0], Text(row[1], style=_STYLE[result.verdict]), *row[2:])
-    if not console.is_terminal:
-        console.width = max(console.width, rest + widths[-1])
-    console.print(table)
+    _print_wide(console, table, rest + widths[-1])
+
+
+def _print_wide(console: Console, table: Table, width: int) -> None:
+    """Print a table; without a terminal in full width and without padding at the ends."""
+    if console.is_terminal:
+        console.print(table)
+        return
+    console.width = max(console.width, width)
+    with console.capture() as captured:
+        console.print(table)
+    for line in captured.get().splitlines():
+        console.print(line.rstrip(), markup=False, highlight=False, soft_wrap=True)
 
 
 def _row(result: CaseResult) -> tuple[str, ...]:
@@ -110,8 +120,16 @@ def print_findings(console: Console, findings: Sequence[Finding]) -> None:
 
 
 def print_summary(console: Console, results: Sequence[CaseResult], seed: int, out: Path) -> None:
-    """Counts of verdicts, why cases were skipped, and where the record is."""
+    """Counts of verdicts, what was accepted and skipped and why, and where the record is."""
     console.print()
+    accepted = [
+        (f"{d.key} of {r.case.precision.name}.toml", d.reason)
+        for r in results
+        for d in (() if r.judgement is None else [a.deviation for a in r.judgement.accepted])
+    ]
+    for (key, why), count in Counter(accepted).items():
+        line = f"KNOWN {count} by {key}: {why}"
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     skipped = (r for r in results if r.verdict == "SKIPPED")
     for (name, why), count in Counter(
         (r.case.engine, r.listed or r.reason) for r in skipped
@@ -165,9 +183,7 @@ def print_killings(console: Console, table: Sequence[Killing], alarms: Sequence[
             Text(f"{killed} of {len(own)}", style="green" if killed == len(own) else "bold red"),
             *(str(cell) for cell in cells),
         )
-    if not console.is_terminal:
-        console.width = max(console.width, 240)
-    console.print(grid)
+    _print_wide(console, grid, 240)
     console.print()
     for killing in table:
         if killing.error:

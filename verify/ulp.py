@@ -38,7 +38,7 @@ def per_ulp(expected: Float64, precision: Precision) -> Float64:
     # Exponent fields: the smallest normal number's, and that of 2**(p - 1) plus twice the bias.
     np.maximum(out, np.int64(1023 + precision.min_exponent) << 52, out=out)
     np.subtract(np.int64(2045 + precision.significand_bits) << 52, out, out=out)
-    return out.view(np.float64)
+    return np.asarray(out.view(np.float64))
 
 
 def error_ulp(
