@@ -12,7 +12,7 @@ from verify.precision import Array
 
 __all__ = ["BLOCK", "cores", "in_blocks"]
 
-BLOCK = 1 << 14  # elements; a handful of float64 temporaries of this size fit a core's L2 cache
+BLOCK = 1 << 15  # elements; a handful of float64 temporaries of this size fit a core's L2 cache
 
 
 def cores() -> int:

@@ -171,10 +171,9 @@ def judge(
     Raises VacuousError for no inputs, a missing, extra or wrongly shaped or typed output.
     """
     _complete(views, outputs, x, precision)
-    wide_x = precision.widen(x)
     bands: list[BandResult] = []
     breaches: list[Breach] = []
-    taken: list[Array] = [np.zeros(len(x), dtype=bool) for _ in limits.deviations]
+    taken: list[list[Array]] = [[] for _ in limits.deviations]
     worst_taken: list[Point | None] = [None] * len(limits.deviations)
     for view in views:
         actual = view.select(outputs)
@@ -202,15 +201,15 @@ def judge(
                 covered = rest & _covers(deviation, part, view.argument[part.broken])
                 if covered.any():
                     rest &= ~covered
-                    taken[number][part.broken[covered]] = True
+                    taken[number].append(part.broken[covered])
                     at = _argmax(part.broken_error, covered)
                     held = worst_taken[number]
                     if held is None or part.broken_error[at] > held.error_ulp:
                         worst_taken[number] = point(part.broken[at], part.broken_error[at])
-            for kind in np.unique(part.broken_kind[rest]):
+            for kind in np.flatnonzero(np.bincount(part.broken_kind[rest])):
                 some = rest & (part.broken_kind == kind)
                 at = _argmax(part.broken_error, some)
-                xs = wide_x[part.broken[some]]
+                xs = precision.widen(x[part.broken[some]])
                 breaches.append(
                     Breach(
                         output=view.label,
@@ -229,8 +228,9 @@ def judge(
                     )
                 )
     accepted, stale = [], []
-    for deviation, mask, held in zip(limits.deviations, taken, worst_taken, strict=True):
-        count = int(mask.sum())
+    for deviation, indexes, held in zip(limits.deviations, taken, worst_taken, strict=True):
+        # An input counts once, however many outputs show the deviation.
+        count = _distinct(indexes)
         allowed = deviation.largest_count_of_all if exhaustive else deviation.largest_count
         if held is None:
             if whole_sample:
@@ -419,6 +419,13 @@ def _groups(
     if len(present) == 1:
         return [(present[0], None)]
     return [(group, np.flatnonzero(groups == group)) for group in present]
+
+
+def _distinct(indexes: Sequence[Array]) -> int:
+    if len(indexes) < 2:
+        return sum(map(len, indexes))
+    ordered = np.sort(np.concatenate(indexes))
+    return 1 + int(np.count_nonzero(ordered[1:] != ordered[:-1]))
 
 
 def _argmax(values: Float64, where: Array) -> int:
