@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 from rich.console import Console
@@ -27,7 +27,15 @@ from verify.replay import replay as replay_one
 from verify.run import CaseResult, Plan, verify
 from verify.tolerances import load
 
-__all__ = ["doctor", "mutants", "replay", "run"]
+__all__ = [
+    "doctor",
+    "mutants",
+    "output_folder",
+    "progress_bar",
+    "record_of",
+    "replay",
+    "run",
+]
 
 
 def run(
@@ -63,9 +71,9 @@ def run(
     os.environ[PROVIDER_VARIABLE] = ort_provider
     plan = Plan(selected, load(tolerances), seed, out, checks)
     results: list[CaseResult] = []
-    with _output(out):
+    with output_folder(out):
         try:
-            with _progress() as progress:
+            with progress_bar() as progress:
                 task = progress.add_task("verify", total=len(selected))
 
                 def done(result: CaseResult) -> None:
@@ -75,7 +83,7 @@ def run(
                 verify(plan, done)
         finally:
             # What is finished is kept, also when Ctrl-C ends the run.
-            text = _record(plan, results, complete=len(results) == len(selected)).to_json()
+            text = record_of(plan, results, complete=len(results) == len(selected)).to_json()
             for path in (out / "record.json", *([json_file] if json_file else [])):
                 records.write_text(path, text)
             if junit:
@@ -87,7 +95,7 @@ def run(
 
 
 @contextmanager
-def _progress() -> Iterator[Progress]:
+def progress_bar() -> Iterator[Progress]:
     """A progress bar on a terminal, nothing elsewhere."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
@@ -102,7 +110,7 @@ def _progress() -> Iterator[Progress]:
 
 
 @contextmanager
-def _output(out: Path) -> Iterator[None]:
+def output_folder(out: Path) -> Iterator[None]:
     """Own the output folder for a run: one run at a time, and nothing left of the last one."""
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -123,7 +131,14 @@ def _output(out: Path) -> Iterator[None]:
         (out / ".lock").unlink(missing_ok=True)
 
 
-def _record(plan: Plan, results: list[CaseResult], *, complete: bool) -> records.Record:
+def record_of(
+    plan: Plan,
+    results: list[CaseResult],
+    *,
+    complete: bool,
+    command: Literal["run", "gate"] = "run",
+) -> records.Record:
+    """What the command found, for programs."""
     used = dict.fromkeys(case.engine for case in plan.cases)
     engines = []
     for name in used:
@@ -140,7 +155,7 @@ def _record(plan: Plan, results: list[CaseResult], *, complete: bool) -> records
         )
     return records.Record(
         schema_version=1,
-        command="run",
+        command=command,
         complete=complete,
         seed=plan.seed,
         tolerances=str(plan.tolerances.folder),
@@ -211,7 +226,7 @@ def mutants(seed: int, names: tuple[str, ...], json_file: Path | None) -> int:
     right = select(contexts=("alone",), engines=("reference", "onnxruntime"))
     right = tuple(case for case in right if tolerances.refusal(case) is None)
     console, table, alarms = Console(), list[Killing](), list[str]()
-    with _progress() as progress:
+    with progress_bar() as progress:
         task = progress.add_task("mutants", total=len(chosen) + len(right))
         for mutant, killed in killings(chosen, tolerances, seed):
             table += killed

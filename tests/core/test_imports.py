@@ -13,6 +13,7 @@ SOURCES = sorted([*(ROOT / "verify").rglob("*.py"), *(ROOT / "models").rglob("*.
 # A module imports only from those before it; packages count as one.
 ORDER = (
     "errors",
+    "interrupt",
     "precision",
     "blocks",
     "ulp",
