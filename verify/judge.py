@@ -6,6 +6,7 @@ a deviation may accept it; what no deviation accepts is reported.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -276,16 +277,18 @@ def _measure(
         wide = precision.widen(actual)
         error = error_ulp(wide, expected, precision)
         kind = np.zeros(len(error), dtype=np.uint8)
-        odd = _odd(wide, expected, error, view.zero_sign)
+        first = int(np.argmax(error))  # of the largest error, or of the first NaN
+        odd = _odd(wide, expected, error, float(error[first]), view.zero_sign)
         if len(odd):
             either = limits.nan_at_minus_inf
             _special(odd, argument, expected, wide, error, kind, precision, either)
+            first = int(np.argmax(error))
         parts = {}
         # Errors of the elements that no deviation is about; the others are -1.
         outside = _outside(error, kind, argument, limits.deviations) if detail else error
         for group, members in _groups(argument, expected, precision):
             errors = _take(error, members)
-            at = int(np.argmax(errors))
+            at = first if members is None else int(np.argmax(errors))
             limit, floor = _limit(limits, BANDS[group // 3], RESULTS[group % 3])
             which = np.empty(0, dtype=np.int64)
             if len(odd) or errors[at] > (0.0 if limit is None else limit):
@@ -323,12 +326,17 @@ def _measure(
     return {group: _merge(parts) for group, parts in merged.items()}
 
 
-def _odd(wide: Float64, expected: Float64, error: Float64, zero_sign: bool) -> Array:
-    """Indexes of the elements with a NaN, an infinity, or signs that differ."""
+def _odd(
+    wide: Float64, expected: Float64, error: Float64, largest: float, zero_sign: bool
+) -> Array:
+    """Indexes of the elements with a NaN, an infinity, or signs that differ.
+
+    ``largest`` is the largest error, NaN if there is one.
+    """
     # A sign bit that differs makes the exclusive or negative: one pass tells the usual block,
     # which has none.
     apart = np.bitwise_xor(wide.view(np.int64), expected.view(np.int64))
-    if apart.min() >= 0 and np.isfinite(error.max()):
+    if apart.min() >= 0 and math.isfinite(largest):
         return np.empty(0, dtype=np.int64)
     signs = apart < 0
     if not zero_sign:
@@ -349,6 +357,13 @@ def _outside(
         about &= kind == KINDS.index(deviation.kind)
         outside = np.where(about, -1.0, outside)
     return outside
+
+
+def _all_regular(expected: Float64, precision: Precision) -> bool:
+    """Whether all are finite and at least as large as the smallest normal number."""
+    low, high = float(expected.min()), float(expected.max())  # NaN if there is one
+    normal = precision.smallest_normal
+    return normal <= low <= high < math.inf or -math.inf < low <= high <= -normal
 
 
 def _take(array: Array, members: Array | None) -> Array:
@@ -406,11 +421,10 @@ def _groups(
 
     None stands for all of them: most blocks of a sorted sample are of one group.
     """
-    size = np.abs(expected)
-    low, high = size.min(), size.max()  # NaN if there is one
     band = common_band(argument, precision)
-    if band is not None and low >= precision.smallest_normal and high < np.inf:
+    if band is not None and _all_regular(expected, precision):
         return [(band * 3, None)]
+    size = np.abs(expected)
     result = (size < precision.smallest_normal).astype(np.uint8)
     result += size == 0  # a zero is special
     result[~np.isfinite(size)] = RESULTS.index("special")

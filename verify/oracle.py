@@ -63,8 +63,9 @@ def _block(_start: int, x: Float64, out: Float64) -> None:
         if not low >= _LOW:
             # Here mish(x) = x * e**x to the last bit. The wider type has the exponent range
             # for e**x and rounds once, into float64's subnormals.
-            below = x < _LOW
-            tail = np.maximum(x[below], _ZERO).astype(np.longdouble)
+            np.copyto(out, -0.0, where=x < _ZERO)
+            below = (x < _LOW) & (x >= _ZERO)
+            tail = x[below].astype(np.longdouble)
             out[below] = tail * np.exp(tail)
 
 
