@@ -16,8 +16,10 @@ using Creator = MishCreatorV3;
 using Creator = MishCreatorV2;
 #endif
 
-// Unlike TensorRT's own macro it takes the creator back when the library is unloaded: a registry
-// that keeps the address of an unmapped creator crashes at the next listing.
+// From TensorRT 11 on the creator is taken back when the library is unloaded, unlike by TensorRT's
+// own macro: a registry that keeps the address of an unmapped creator crashes at the next listing.
+// In 8.6 that aborts every process at its end, where the registry has gone by then, and 10 was not
+// tried: there the library must stay loaded.
 class Registration {
  public:
   Registration() noexcept {
@@ -27,12 +29,14 @@ class Registration {
       log_error("MishExact was not registered: its name and version are taken");
     }
   }
+#if NV_TENSORRT_MAJOR >= 11
   ~Registration() {
     nvinfer1::IPluginRegistry* registry = getPluginRegistry();
     if (registered_ && registry != nullptr) {
       registry->deregisterCreator(creator_);
     }
   }
+#endif
   Registration(const Registration&) = delete;
   Registration& operator=(const Registration&) = delete;
 
