@@ -121,6 +121,148 @@ def doctor() -> None:
     sys.exit(command())
 
 
+@cli.command()
+@click.option(
+    "--plugin",
+    required=True,
+    metavar="LIB",
+    type=click.Path(path_type=Path),
+    help="The plugin's shared library.",
+)
+@click.option("--op", default="", metavar="NAME", help="The plugin, where it is not plain.")
+@click.option("--plugin-version", default="", metavar="V", help="Its version.")
+@click.option("--plugin-namespace", metavar="NS", help="Its namespace.")
+@click.option("--field", "fields", multiple=True, metavar="NAME=VALUE", help="A field's value.")
+@click.option(
+    "--preload",
+    "preloads",
+    multiple=True,
+    metavar="LIB",
+    type=click.Path(path_type=Path),
+    help="Load this library before the plugin's.",
+)
+@click.option(
+    "--precision",
+    "precisions",
+    multiple=True,
+    type=click.Choice(_PRECISIONS),
+    help="Only this precision.",
+)
+@click.option("--check", "checks", multiple=True, metavar="NAME", help="Only this check.")
+@click.option("--quick", is_flag=True, help="Build no composed plan beside the plugin.")
+@click.option("--seed", default=0, show_default=True, help="Of the random part of the samples.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(".verify"),
+    show_default=True,
+    help="Folder for record.json and the findings.",
+)
+@click.option(
+    "--json", "json_file", type=click.Path(path_type=Path), help="Also write the record here."
+)
+@click.option("--junit", type=click.Path(path_type=Path), help="Write a JUnit file.")
+@click.option(
+    "--tolerances",
+    type=click.Path(path_type=Path),
+    help="Folder with fp32.toml, fp16.toml and bf16.toml of your own.",
+)
+def gate(**options: Any) -> None:
+    """Say whether a plugin library may ship.
+
+    Exit code: 0 SHIP; 1 DO NOT SHIP; 2 bad usage or input; 3 COULD NOT VERIFY: no TensorRT, no
+    GPU, or a library linked against another TensorRT than the one at hand.
+    """
+    from verify.gate_command import gate as command
+
+    sys.exit(command(**options))
+
+
+_path = click.Path(path_type=Path)
+_tolerances = click.option(
+    "--tolerances", type=_path, help="Folder with fp32.toml, fp16.toml and bf16.toml of your own."
+)
+_observe = click.option(
+    "--observe", type=_path, metavar="FILE", help="Put what was measured into this observation."
+)
+
+
+@cli.command()
+@_filtered
+@click.option(
+    "--shard", default="", metavar="I/N", help="Only the I-th of N parts of the inputs, from 1."
+)
+@click.option(
+    "--sample", is_flag=True, help="Observe `run`'s sample instead of all inputs; no record."
+)
+@click.option("--seed", default=0, show_default=True, help="Of the random part of the sample.")
+@click.option(
+    "--out",
+    type=_path,
+    default=Path(".verify/sweep"),
+    show_default=True,
+    help="Folder for a record per case, or with one case a file ending in .json.",
+)
+@_observe
+@_tolerances
+@click.option(
+    "--ort-provider",
+    type=click.Choice(["cpu", "cuda"]),
+    default="cpu",
+    show_default=True,
+    help="ONNX Runtime's execution provider.",
+)
+def sweep(**options: Any) -> None:
+    """Verify every float there is: all 2^32 inputs of fp32, all 65 536 of fp16 and bf16.
+
+    Exit code: 0 all good and something was executed; 1 a finding, a stale entry or an error;
+    2 bad usage or input; 3 nothing was executed; 130 interrupted, what was done is kept.
+    """
+    from verify.sweep_command import sweep_cases as command
+
+    sys.exit(command(**options))
+
+
+@cli.command()
+@click.argument("files", nargs=-1, metavar="FILE...", type=_path)
+@click.option("--out", type=_path, help="The merged record.  [default: .verify/sweep/CASE.json]")
+@_observe
+@_tolerances
+def merge(files: tuple[Path, ...], **options: Any) -> None:
+    """Merge the shards of a sweep into its record, as if it had been swept at once.
+
+    Exit code: 0 all good, 1 a finding or a stale entry, 2 the shards don't fit together.
+    """
+    from verify.sweep_command import merge as command
+
+    sys.exit(command(files, **options))
+
+
+@cli.command()
+@_tolerances
+def tolerances(tolerances: Path | None) -> None:
+    """Print the contract beside what was observed, and propose tightenings; writes nothing.
+
+    Exit code: 0 every observation is within its limit, 1 one is not, 2 a damaged file.
+    """
+    from verify.observed_command import tolerances as command
+
+    sys.exit(command(tolerances))
+
+
+@cli.command()
+@click.argument("before", type=_path)
+@click.argument("after", type=_path)
+def diff(before: Path, after: Path) -> None:
+    """Say what changed between two records or observations: bits, bands, inputs, versions.
+
+    Exit code: 0 the results are the same, 1 they differ, 2 a damaged file or no case in common.
+    """
+    from verify.observed_command import diff as command
+
+    sys.exit(command(before, after))
+
+
 def main() -> None:
     """Run the command line; bad input ends in one line and exit code 2, Ctrl-C in 130."""
     try:

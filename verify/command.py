@@ -22,6 +22,7 @@ from verify.cases import ENGINES, select
 from verify.engines import engine
 from verify.engines.onnxruntime import PROVIDER_VARIABLE
 from verify.errors import InputError
+from verify.interrupt import noticed
 from verify.mutants import CHECKS
 from verify.replay import replay as replay_one
 from verify.run import CaseResult, Plan, verify
@@ -73,12 +74,13 @@ def run(
     results: list[CaseResult] = []
     with output_folder(out):
         try:
-            with progress_bar() as progress:
+            with noticed() as pressed, progress_bar() as progress:
                 task = progress.add_task("verify", total=len(selected))
 
                 def done(result: CaseResult) -> None:
                     results.append(result)
                     progress.update(task, advance=1, description=result.case.id)
+                    pressed()
 
                 verify(plan, done)
         finally:

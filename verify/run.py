@@ -11,14 +11,24 @@ import numpy as np
 
 import models
 from verify.cases import Case, bound_by
-from verify.engines import Builder, Built, EngineFailure, Executor, Refused, Session, engine
+from verify.engines import (
+    Builder,
+    Built,
+    EngineFailure,
+    Executor,
+    Lacking,
+    Refused,
+    Session,
+    engine,
+)
+from verify.engines.tensorrt import Tensorrt, TensorrtSession
 from verify.errors import InputError
 from verify.findings import LIMITS_CHECK, Finding, from_judgement
 from verify.judge import Judgement, VacuousError, judge
 from verify.oracle import View, expected
 from verify.precision import Array, Precision
 from verify.properties import PROPERTIES, Outcome, Sessions, Subject, check, finding
-from verify.replay import Request, feed, rerun, store_all
+from verify.replay import Command, Request, feed, rerun, store_all, tensorrt_run
 from verify.samples import Sample, sample
 from verify.tolerances import DEFAULT_FOLDER, Limits, Tolerances
 
@@ -29,13 +39,23 @@ FAILING = ("FAIL", "STALE", "ERROR")
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run does. ``checks``: names of checks to run, empty for all of them."""
+    """What a run does. ``checks``: names of checks to run, empty for all of them.
+
+    ``node``: how the plugin library under test is registered, None where none was given: the
+    form ``plugin`` is then its body. ``engines`` gives an engine by its name. ``again``: the
+    words behind ``python`` that repeat a case's checks, where it is not ``verify run``.
+    ``beside``: properties may compare the plugin with other forms, which costs plans.
+    """
 
     cases: tuple[Case, ...]
     tolerances: Tolerances
     seed: int
     out: Path
     checks: tuple[str, ...] = ()
+    node: models.PluginNode | None = None
+    engines: Callable[[str], Executor | Builder] = engine
+    again: Callable[[Case], tuple[str, ...]] | None = None
+    beside: bool = True
 
     @property
     def own_tolerances(self) -> Path | None:
@@ -47,12 +67,20 @@ class Plan:
         """Whether a check was asked for."""
         return not self.checks or check in self.checks
 
+    def is_body(self, case: Case) -> bool:
+        """Whether the case runs the plugin's ONNX function instead of the plugin."""
+        return case.form == "plugin" and (self.node is None or case.engine != "tensorrt")
+
+    def bound(self, case: Case) -> Case:
+        """The case whose limits bind."""
+        return bound_by(case) if self.is_body(case) else case
+
 
 @dataclass(frozen=True)
 class CaseResult:
     """The verdict on one case, and everything it rests on.
 
-    ``body``: the form ``plugin`` ran its ONNX function. ``layers``: of a plan that was built.
+    ``body``: the form ``plugin`` ran its ONNX function. ``layers``: of the plan.
     ``properties``: inputs that each property was tried on. ``listed``: why a listed refusal
     is to be expected.
     """
@@ -79,7 +107,7 @@ def verify(plan: Plan, report: Callable[[CaseResult], None]) -> list[CaseResult]
     results = []
     for name in dict.fromkeys(case.engine for case in plan.cases):
         cases = [case for case in plan.cases if case.engine == name]
-        for result in _on_engine(plan, engine(name), cases):
+        for result in _on_engine(plan, plan.engines(name), cases):
             results.append(result)
             report(result)
     return results
@@ -90,7 +118,7 @@ def _on_engine(
 ) -> Iterator[CaseResult]:
     status = runner.status()
     if status.executes and isinstance(runner, Executor):
-        with Sessions(lambda *key: runner.open(_alone(*key), key[1])) as sessions:
+        with Sessions(partial(_open_alone, plan, runner)) as sessions:
             for case in cases:
                 yield _execute(plan, runner, case, sessions)
     elif status.builds and isinstance(runner, Builder):
@@ -101,18 +129,36 @@ def _on_engine(
             yield CaseResult(case, "SKIPPED", status.reason + needs)
 
 
+def _open_alone(
+    plan: Plan, runner: Executor, form: str, precision: Precision, rank: int
+) -> Session:
+    """A session for a property; Refused where a plugin has no such counterpart."""
+    if plan.node is not None and form != "plugin":
+        if not plan.beside:
+            raise Refused("nothing is built beside the plugin")
+        try:
+            plan.tolerances.limits(Case(form, "alone", precision, runner.name))
+        except InputError as error:  # what has no limits is nothing to compare with
+            raise Refused(str(error)) from None
+    return runner.open(_alone(form, precision, rank, plan.node), precision)
+
+
 def _execute(plan: Plan, runner: Executor, case: Case, sessions: Sessions) -> CaseResult:
     """The verdict on one case of an engine that executes here."""
-    result = CaseResult(case, "ERROR", body=case.form == "plugin")
-    refusal = plan.tolerances.refusal(bound_by(case))
+    result = CaseResult(case, "ERROR", body=plan.is_body(case))
+    refusal = plan.tolerances.refusal(plan.bound(case))
     try:
-        with runner.open(model_of(case), case.precision) as session:
+        with runner.open(model_of(case, plan.node), case.precision) as session:
             if refusal is not None:
                 reason = f"{refusal.key} no longer happens"
                 return replace(result, verdict="STALE", reason=reason)
+            if isinstance(session, TensorrtSession):
+                result = replace(result, layers=tuple(layer.kind for layer in session.layers))
             return _check(plan, runner, result, session, sessions)
     except InputError:
         raise
+    except Lacking as words:
+        return replace(result, verdict="SKIPPED", reason=str(words))
     except Refused as words:
         if refusal is None:
             return replace(result, reason=f"refused, and not listed: {words}")
@@ -131,15 +177,18 @@ def _check(
 ) -> CaseResult:
     """Judge the sample, try the properties, and store what they find with its replay."""
     case = result.case
-    limits = plan.tolerances.limits(bound_by(case))
+    limits = plan.tolerances.limits(plan.bound(case))
     judgement: Judgement | None = None
     requests: list[Request] = []
     others: list[Finding] = []
 
     def request(finding: Finding, x: Array, views: Sequence[View]) -> Request:
-        model = model_of(case) if x.ndim == 1 else _alone(case.form, case.precision, x.ndim)
+        model = model_of(case, plan.node)
+        if x.ndim != 1:
+            model = _alone(case.form, case.precision, x.ndim, plan.node)
         again = partial(runner.open, model, case.precision)
-        return Request(finding, model, x, views, limits, again)
+        model, command = _replayed(runner, model, case.precision)
+        return Request(finding, model, x, views, limits, again, command)
 
     inputs = _sample(case.precision, plan.seed)
     if plan.runs(LIMITS_CHECK):
@@ -149,7 +198,7 @@ def _check(
         requests += [request(f, inputs.values, views) for f in from_judgement(case, judgement)]
     outcomes: list[Outcome] = []
     if case.context == "alone":
-        subject = Subject(case, lambda c: plan.tolerances.limits(bound_by(c)), sessions)
+        subject = Subject(case, lambda c: plan.tolerances.limits(plan.bound(c)), sessions)
         chosen = [prop for prop in PROPERTIES if plan.runs(prop.name)]
         outcomes = check(subject, chosen, plan.seed)
         for falsified in (outcome.falsified for outcome in outcomes):
@@ -158,7 +207,8 @@ def _check(
             found = finding(case, falsified)
             values = _breach(found, falsified.x, subject, limits)
             if values is None:
-                others.append(rerun(found, plan.seed, plan.own_tolerances))
+                words = () if plan.again is None else plan.again(case)
+                others.append(rerun(found, plan.seed, plan.own_tolerances, words))
             else:
                 requests.append(request(values, falsified.x, _views(falsified.x, case)))
     if judgement is None and not outcomes:
@@ -225,14 +275,24 @@ def _build(plan: Plan, runner: Builder, cases: Sequence[Case]) -> Iterator[CaseR
             yield CaseResult(case, "ERROR", str(outcome), body)
 
 
-def model_of(case: Case) -> bytes:
-    """The case's model, serialized."""
-    return models.serialize(models.build(case.form, case.context, case.precision.name))
+def model_of(case: Case, node: models.PluginNode | None = None) -> bytes:
+    """The case's model, serialized; ``node`` says how the plugin is registered."""
+    return models.serialize(models.build(case.form, case.context, case.precision.name, node=node))
 
 
 @lru_cache(maxsize=64)
-def _alone(form: str, precision: Precision, rank: int) -> bytes:
-    return models.serialize(models.build(form, "alone", precision.name, rank=rank))
+def _alone(
+    form: str, precision: Precision, rank: int, node: models.PluginNode | None = None
+) -> bytes:
+    return models.serialize(models.build(form, "alone", precision.name, rank=rank, node=node))
+
+
+def _replayed(runner: Executor, model: bytes, precision: Precision) -> tuple[bytes, Command | None]:
+    """The model as the engine really builds it, and the command where it needs one of its own."""
+    if not isinstance(runner, Tensorrt):
+        return model, None
+    wanted = runner.replay(model, precision)
+    return wanted.model, tensorrt_run(wanted)
 
 
 @lru_cache(maxsize=4)

@@ -34,12 +34,17 @@ ORDER = (
     "record",
     "sweep",
     "observation",
+    "sample_observation",
+    "difference",
+    "headroom",
     "run",
     "mutants",
     "report",
+    "gate",
     "sweep_command",
     "observed_command",
     "command",
+    "gate_command",
     "__main__",
 )
 

@@ -155,7 +155,7 @@ def in_worst(**values: Any) -> Damage:
         (drop("schema_version"), "schema_version"),
         (drop("cases"), "cases"),
         (drop("seed"), "seed"),
-        (change(command="gate"), "command"),
+        (change(command="sail"), "command"),
         (change(colour=1), "colour"),
         (change(**{"two\nlines": 1}), "two"),
         (change(cases={}), "cases"),

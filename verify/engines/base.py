@@ -15,6 +15,7 @@ __all__ = [
     "Built",
     "EngineFailure",
     "Executor",
+    "Lacking",
     "PolygraphySession",
     "Refused",
     "Session",
@@ -25,6 +26,10 @@ __all__ = [
 
 class Refused(Exception):
     """The engine rejects the model; the message is in the engine's words, on one line."""
+
+
+class Lacking(Refused):
+    """This version of the engine does not have it; known beforehand, so that no list says so."""
 
 
 class EngineFailure(Exception):

@@ -6,7 +6,7 @@ import ctypes
 from dataclasses import dataclass
 from functools import lru_cache
 
-__all__ = ["Gpu", "gpu"]
+__all__ = ["Gpu", "driver_cuda", "gpu"]
 
 
 @dataclass(frozen=True)
@@ -45,3 +45,9 @@ def gpu() -> Gpu | str:
         (major.value, minor.value),
         (version.value // 1000, version.value % 1000 // 10),
     )
+
+
+def driver_cuda() -> tuple[int, int] | None:
+    """The CUDA version that the driver supports, None without a driver or a GPU."""
+    found = gpu()
+    return None if isinstance(found, str) else found.cuda

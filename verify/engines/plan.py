@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import re
 import signal
 
 from verify.engines.base import Built, EngineFailure, Refused
-from verify.precision import by_name
+from verify.engines.parsing import network_fault, words_of
 
 __all__ = ["build", "use_rtx"]
 
@@ -43,8 +42,9 @@ def build(model: bytes, precision: str) -> Built | Refused | EngineFailure:
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
             builder, network, parser = NetworkFromOnnxBytes(model, strongly_typed=True)()
     except PolygraphyException as error:
-        return Refused(_words(said.getvalue()) or str(error))
-    fault = _inspect(network, onnx.load_model_from_string(model), precision)
+        return Refused(words_of(said.getvalue()) or str(error))
+    outputs = {value.name for value in onnx.load_model_from_string(model).graph.output}
+    fault = network_fault(network, precision, outputs)
     if fault:
         return EngineFailure(fault)
     layers = tuple(str(network.get_layer(i).type).rsplit(".", 1)[-1] for i in range(len(network)))
@@ -63,31 +63,6 @@ def build(model: bytes, precision: str) -> Built | Refused | EngineFailure:
             # The network is passed as it was inspected, not parsed again.
             plan = EngineBytesFromNetwork((builder, network, parser), config=config)()
     except PolygraphyException as error:
-        return Refused(_words(said.getvalue()) or str(error))
+        return Refused(words_of(said.getvalue()) or str(error))
     size = int(plan.nbytes)
     return Built(layers, size) if size else EngineFailure("the plan is empty")
-
-
-def _inspect(network: object, model: object, precision: str) -> str:
-    """What is wrong with the parsed network, empty if nothing is."""
-    wanted = {"fp32": "FLOAT", "fp16": "HALF", "bf16": "BF16"}[by_name(precision).name]
-    inputs = [network.get_input(i) for i in range(network.num_inputs)]  # type: ignore[attr-defined]
-    outputs = [network.get_output(i) for i in range(network.num_outputs)]  # type: ignore[attr-defined]
-    named = {tensor.name for tensor in outputs}
-    expected = {value.name for value in model.graph.output}  # type: ignore[attr-defined]
-    if [tensor.name for tensor in inputs] != ["x"] or named != expected:
-        return f"the network has inputs {inputs} and outputs {sorted(named)}"
-    if not network.num_layers:  # type: ignore[attr-defined]
-        return "the network has no layers"
-    for tensor in (*inputs, *outputs):
-        kind = str(tensor.dtype).rsplit(".", 1)[-1]
-        if kind != wanted:
-            return f"tensor {tensor.name} is {kind} in the network, expected {wanted}"
-    return ""
-
-
-def _words(log: str) -> str:
-    """The parser's own sentence in Polygraphy's log, on one line."""
-    found = re.findall(r"Assertion failed: [^\n]*|UNSUPPORTED_NODE: [^\n]*", log)
-    lines = found or [line for line in log.splitlines() if line.startswith("[E]")]
-    return " ".join(lines[0].split()) if lines else ""

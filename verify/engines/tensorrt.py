@@ -1,34 +1,272 @@
-"""Full TensorRT, which needs an NVIDIA GPU already to build a plan."""
+"""Full TensorRT: plans built and executed on a GPU, in a process that a plugin may break."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from types import TracebackType
+from typing import Any
 
-from verify.engines.base import Built, EngineFailure, Refused, Status, installed_version
+import numpy as np
+
+from verify.engines import execution
+from verify.engines.base import EngineFailure, Lacking, Refused, Status, installed_version
+from verify.engines.inspection import Layer, Unreadable, layers_of, plugin_fault
 from verify.engines.nvidia import gpu
-from verify.precision import Precision
+from verify.engines.recipe import PluginName, Recipe, read, recipe
+from verify.engines.registry import NotLoaded
+from verify.engines.version import Strategy, TooOld, strategy
+from verify.engines.worker import Died, Worker
+from verify.library import Library
+from verify.precision import Array, Precision
 
-__all__ = ["Tensorrt"]
+__all__ = ["Plugin", "Replay", "Tensorrt", "TensorrtSession", "version_at_hand"]
+
+# Every name that TensorRT's Python package is distributed by.
+_DISTRIBUTIONS = ("tensorrt", "tensorrt-cu13", "tensorrt-cu12")
+
+# Seconds. A first build starts CUDA and times its kernels; a run of a sample takes milliseconds.
+_BUILDING, _RUNNING = 600.0, 120.0
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A plugin under test: its library, what must be loaded before it, and its name."""
+
+    library: Library
+    name: PluginName
+    preload: tuple[str, ...] = ()
+    tensorrt: str = ""  # the path of TensorRT's own library
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What `polygraphy run` needs to build and run the same plan."""
+
+    model: bytes
+    plugin: Plugin | None
+    profile: tuple[tuple[int, ...], ...]
+    strategy: Strategy
+    half: bool
+    layers: tuple[str, ...]
+    tactic_sources: bool
 
 
 class Tensorrt:
-    """The engine ``tensorrt``."""
+    """The engine ``tensorrt``, with a plugin library or without.
+
+    ``tactic_sources`` False builds every plan without cuBLAS and cuDNN. Plans stay open in the
+    worker and are found again, whoever asks for them.
+    """
 
     name = "tensorrt"
 
+    def __init__(self, plugin: Plugin | None = None, *, tactic_sources: bool | None = None) -> None:
+        self.plugin = plugin
+        self._tactic_sources = tactic_sources
+        # Without a plugin every object shares one process: its start costs seconds.
+        self._worker = _shared_worker() if plugin is None else Worker()
+        self.static = False  # the plugin was found to refuse dynamic shapes
+
     def status(self) -> Status:
-        """Always SKIPPED for now; the reason says what is missing."""
-        version = installed_version("tensorrt")
-        found = gpu()
+        """Executes wherever there are a GPU and a TensorRT that is not too old."""
+        version, found = version_at_hand(), gpu()
         missing = [found] if isinstance(found, str) else []
         if not version:
             missing.append("the package tensorrt is not installed")
-        reason = "; ".join(missing) or "executing TensorRT is not supported yet"
-        install = "" if not missing else "a machine with an NVIDIA GPU and `pip install tensorrt`"
-        return Status(self.name, version, False, False, "", reason, install)
+        else:
+            try:
+                strategy(version)
+            except (TooOld, ValueError) as error:
+                missing.append(str(error))
+        if missing or isinstance(found, str):
+            install = "a machine with an NVIDIA GPU"
+            install += "" if version else " and `pip install tensorrt`"
+            return Status(self.name, version, False, False, "", "; ".join(missing), install)
+        return Status(self.name, version, True, True, found.name)
 
-    def build(
-        self, models: Sequence[bytes], precisions: Sequence[Precision]
-    ) -> list[Built | Refused | EngineFailure]:
-        """Not reached while the status says that nothing is built here."""
-        return [EngineFailure(self.status().reason) for _ in models]
+    @property
+    def strategy(self) -> Strategy:
+        """What the version at hand has."""
+        return strategy(version_at_hand())
+
+    def open(self, model: bytes, precision: Precision) -> TensorrtSession:
+        """A session for a model; the plan is built now.
+
+        Raises Lacking where this version has no such thing, Refused in TensorRT's words, and
+        EngineFailure where the plugin is not what runs.
+        """
+        lacks = self.strategy.lacks("op" if "Mish" in read(model).operators else "", precision.name)
+        if lacks:
+            raise Lacking(lacks)
+        plugin = None if self.plugin is None else self.plugin.name
+        return self._open(
+            recipe(
+                model,
+                precision.name,
+                self.strategy,
+                plugin=plugin,
+                tactic_sources=self.tactic_sources,
+            )
+        )
+
+    def open_layers(self, precision: Precision, rank: int = 1) -> TensorrtSession:
+        """The same for composed layers that the network API makes, without ONNX."""
+        lacks = self.strategy.lacks("composed", precision.name)
+        if lacks:
+            raise Lacking(lacks)
+        return self._open(
+            recipe(
+                b"", precision.name, self.strategy, tactic_sources=self.tactic_sources, rank=rank
+            )
+        )
+
+    def replay(self, model: bytes, precision: Precision) -> Replay:
+        """What it takes to run the model without this package."""
+        plugin = None if self.plugin is None else self.plugin.name
+        made = recipe(model, precision.name, self.strategy, plugin=plugin)
+        if self.static:
+            made = made.at(made.profile[1] if made.profile else made.shape)
+        half = self.strategy.obey_types and precision.name == "fp16"
+        return Replay(
+            model=made.model,
+            plugin=self.plugin,
+            profile=made.profile,
+            strategy=self.strategy,
+            half=half,
+            layers=read(made.model).typed if half else (),
+            tactic_sources=self.tactic_sources,
+        )
+
+    @property
+    def tactic_sources(self) -> bool:
+        """Whether plans may use cuBLAS and cuDNN: by default, unless 8.6 lacks the real ones."""
+        if self._tactic_sources is None:
+            self._tactic_sources = self.strategy.version >= (10, 0)
+        return self._tactic_sources
+
+    def close(self) -> None:
+        """End the worker."""
+        self._worker.close()
+
+    def _open(self, wanted: Recipe) -> TensorrtSession:
+        if self.static and wanted.profile:
+            return TensorrtSession(self, wanted, None)
+        try:
+            return TensorrtSession(self, wanted, self.plan(wanted))
+        except Refused:
+            if wanted.plugin is None or not wanted.profile:
+                raise
+            # A plugin of an older interface may know static shapes only.
+            try:
+                self.plan(wanted.at(wanted.profile[1]))
+            except Refused:
+                pass
+            else:
+                self.static = True
+                return TensorrtSession(self, wanted, None)
+            raise
+
+    def plan(self, wanted: Recipe) -> execution.Opened:
+        """Build a plan, or find it again; raises what `open` does."""
+        library = None if self.plugin is None else self.plugin.library
+        preload = () if self.plugin is None else self.plugin.preload
+        opened: execution.Opened = self._call(
+            _BUILDING, execution.open_plan, wanted, library, preload
+        )
+        if wanted.plugin is not None:
+            fault = _untested(opened, wanted)
+            if fault:
+                raise EngineFailure(f"the plugin was not tested: {fault}")
+        return opened
+
+    def execute(self, wanted: Recipe, key: str, x: Array) -> dict[str, Array]:
+        """Run an open plan, or build it again where it was closed meanwhile."""
+        outputs: dict[str, Array] | None = self._call(_RUNNING, execution.run_plan, key, x)
+        if outputs is None:
+            self.plan(wanted)
+            outputs = self._call(_RUNNING, execution.run_plan, key, x)
+        assert outputs is not None
+        return outputs
+
+    def _call(self, seconds: float, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Call into the worker; whatever breaks there is a refusal or a failure of the engine."""
+        try:
+            return self._worker.call(function, *arguments, seconds=seconds)
+        except (Refused, EngineFailure):
+            raise
+        except Died as error:
+            raise EngineFailure(f"TensorRT's process {error}") from None
+        except NotLoaded as error:
+            raise EngineFailure(str(error)) from None
+        except Exception as error:  # bindings and Polygraphy raise all kinds
+            said = " ".join(str(error).split())
+            raise EngineFailure(f"{type(error).__name__}: {said}") from None
+
+
+class TensorrtSession:
+    """A plan as a session; ``opened`` is None where every shape has a static plan of its own."""
+
+    def __init__(self, engine: Tensorrt, wanted: Recipe, opened: execution.Opened | None) -> None:
+        self._engine = engine
+        self._recipe = wanted
+        self._opened = opened
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The plan's layers; none where every shape has a plan of its own."""
+        return layers_of(self._opened.information) if self._opened is not None else ()
+
+    def __enter__(self) -> TensorrtSession:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Nothing to do: the plan stays open in the worker, for whoever asks for it next."""
+
+    def run(self, x: Array) -> dict[str, Array]:
+        """Run the plan; raises EngineFailure for memory that was written wrongly.
+
+        An input that is larger than the profile's largest shape is run in parts.
+        """
+        wanted, opened = self._recipe, self._opened
+        largest = wanted.profile[2][0] if wanted.profile else 0
+        if largest and len(x) > largest:
+            parts = [self.run(x[start : start + largest]) for start in range(0, len(x), largest)]
+            return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        if opened is None:
+            wanted = wanted.at(x.shape)
+            opened = self._engine.plan(wanted)
+        return self._engine.execute(wanted, opened.key, x)
+
+
+@lru_cache(maxsize=1)
+def _shared_worker() -> Worker:
+    return Worker()
+
+
+def version_at_hand() -> str:
+    """The version of the installed TensorRT, empty if there is none."""
+    version = next(filter(None, map(installed_version, _DISTRIBUTIONS)), "")
+    return version if version and importlib.util.find_spec("tensorrt") is not None else ""
+
+
+def _untested(opened: execution.Opened, wanted: Recipe) -> str:
+    assert wanted.plugin is not None
+    try:
+        layers = layers_of(opened.information)
+    except Unreadable as error:
+        return str(error)
+    return plugin_fault(
+        layers,
+        wanted.plugin.op,
+        wanted.plugin.version,
+        wanted.precision,
+        count=wanted.plugin_layers,
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from verify.replay.again import replay
-from verify.replay.command import Command, command_of, polygraphy_run
+from verify.replay.command import Command, command_of, polygraphy_run, tensorrt_run
 from verify.replay.folder import FILES
 from verify.replay.shrink import feed
 from verify.replay.store import Request, rerun, store, store_all
@@ -19,4 +19,5 @@ __all__ = [
     "rerun",
     "store",
     "store_all",
+    "tensorrt_run",
 ]

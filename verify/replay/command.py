@@ -11,8 +11,12 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-__all__ = ["Command", "Ran", "command_of", "execute", "polygraphy_run"]
+if TYPE_CHECKING:
+    from verify.engines.tensorrt import Replay
+
+__all__ = ["Command", "Ran", "command_of", "execute", "polygraphy_run", "tensorrt_run"]
 
 _MAIN = "import sys; from polygraphy.tools import main; sys.exit(main())"
 
@@ -86,6 +90,30 @@ def polygraphy_run(*options: str, environment: tuple[tuple[str, str], ...] = ())
     return Command(
         (*words, *data, "--compare-func-script", "compare.py:compare_outputs"), environment
     )
+
+
+def tensorrt_run(wanted: Replay) -> Command:
+    """The command for TensorRT: plugin, profile, and how this version's types are forced.
+
+    TensorRT's own library is loaded before anything else, where a plugin is: Polygraphy opens
+    the plugin first, which may leave TensorRT's symbols to whoever loads it.
+    """
+    words = ["--trt"]
+    environment: tuple[tuple[str, str], ...] = ()
+    if wanted.plugin is not None:
+        words += ["--plugins", str(wanted.plugin.library.path.resolve())]
+        before = [wanted.plugin.tensorrt, *wanted.plugin.preload]
+        environment = (("LD_PRELOAD", ":".join(path for path in before if path)),)
+    for name, shape in zip(("min", "opt", "max"), wanted.profile, strict=False):
+        words += [f"--trt-{name}-shapes", f"x:[{','.join(map(str, shape))}]"]
+    if wanted.strategy.strongly_typed:
+        words.append("--strongly-typed")
+    if wanted.half:
+        words += ["--fp16", "--precision-constraints", "obey"]
+        words += ["--layer-precisions", *(f"{layer}:float16" for layer in wanted.layers)]
+    if not wanted.tactic_sources:
+        words.append("--tactic-sources")
+    return polygraphy_run(*words, environment=environment)
 
 
 def command_of(engine: str) -> Command:

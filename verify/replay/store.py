@@ -91,14 +91,20 @@ def store_all(requests: Sequence[Request], folder: Path, *, jobs: int = 2) -> li
         return list(pool.map(_executed, written))
 
 
-def rerun(finding: Finding, seed: int, tolerances: Path | None = None) -> Finding:
+def rerun(
+    finding: Finding,
+    seed: int,
+    tolerances: Path | None = None,
+    again: Sequence[str] = (),
+) -> Finding:
     """A finding that is not about values, with the line that runs its check again.
 
     ``tolerances`` is a user's own folder. The line is executed, in a folder that is thrown
-    away: it must exit with 1 and print the finding's x bits, if it has a point.
+    away: it must exit with 1 and print the finding's x bits, if it has a point. ``again``: words
+    that repeat the case, where it is not ``verify run``.
     """
-    words = ["-m", "verify", "run", "--case", finding.case.id, "--check", finding.check]
-    words += ["--seed", str(seed)]
+    words = [*again] or ["-m", "verify", "run", "--case", finding.case.id]
+    words += ["--check", finding.check, "--seed", str(seed)]
     if tolerances is not None:
         words += ["--tolerances", str(tolerances.resolve())]
     reproduced = _NESTED in os.environ or _fails_again(words, finding)

@@ -1,0 +1,124 @@
+"""A process that native code may break, broken by real native code."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from verify.engines.worker import Died, TimedOut, Worker
+
+Native = Callable[[str], str]
+
+
+@pytest.fixture
+def native(tmp_path: Path) -> Native:
+    """The path of a library whose constructor runs the C statements given."""
+
+    def build(statements: str) -> str:
+        source = tmp_path / "native.c"
+        source.write_text(
+            "#include <signal.h>\n#include <stdio.h>\n#include <stdlib.h>\n#include <unistd.h>\n"
+            f"__attribute__((constructor)) static void start(void) {{ {statements} }}\n"
+        )
+        library = tmp_path / "native.so"
+        command = ["gcc", "-shared", "-fPIC", "-w", "-o", str(library), str(source)]
+        subprocess.run(command, check=True)
+        return str(library)
+
+    return build
+
+
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    made = Worker({"VERIFY_TEST": "here"})
+    yield made
+    made.close()
+
+
+def alive(pid: int) -> bool:
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_calls_share_one_process_of_its_own(worker: Worker) -> None:
+    first = worker.call(os.getpid)
+    assert first != os.getpid()
+    assert worker.call(os.getpid) == first
+    assert worker.call(os.getenv, "VERIFY_TEST") == "here"
+    assert os.getenv("VERIFY_TEST") is None
+    assert worker.starts == 1
+    worker.close()
+    assert not alive(first)
+
+
+def test_what_a_function_raises_is_raised_here(worker: Worker) -> None:
+    with pytest.raises(ValueError, match="domain"):
+        worker.call(math.sqrt, -1.0)
+    with pytest.raises(RuntimeError, match="pickle"):
+        worker.call(memoryview, b"no answer can hold this")
+    assert worker.call(math.sqrt, 4.0) == 2.0
+    assert worker.starts == 1
+
+
+@pytest.mark.parametrize(
+    ("statements", "end"),
+    [
+        ("raise(SIGSEGV);", "was ended by SIGSEGV"),
+        ('fprintf(stderr, "free(): bad\\n"); abort();', "SIGABRT; it last printed: free"),
+        ("_exit(7);", "ended itself with exit code 7"),
+        ("exit(0);", "ended itself with exit code 0"),
+    ],
+)
+def test_a_library_that_ends_the_process_is_told_by_how(
+    native: Native, worker: Worker, statements: str, end: str
+) -> None:
+    with pytest.raises(Died, match=end):
+        worker.call(ctypes.CDLL, native(statements))
+    assert worker.call(math.sqrt, 9.0) == 3.0
+    assert worker.starts == 2
+
+
+def test_a_library_that_hangs_is_ended(native: Native, worker: Worker) -> None:
+    pid = worker.call(os.getpid)
+    start = time.monotonic()
+    with pytest.raises(TimedOut, match=r"did not answer within 0\.5 s"):
+        worker.call(ctypes.CDLL, native("for (;;) pause();"), seconds=0.5)
+    assert time.monotonic() - start < 10
+    assert not alive(pid)
+
+
+def test_no_worker_outlives_a_killed_parent(native: Native, tmp_path: Path) -> None:
+    library = native("for (;;) pause();")
+    script = tmp_path / "parent.py"
+    script.write_text(
+        "import ctypes, os\n"
+        "from verify.engines.worker import Worker\n"
+        "if __name__ == '__main__':\n"
+        "    worker = Worker()\n"
+        "    print(worker.call(os.getpid), flush=True)\n"
+        f"    worker.call(ctypes.CDLL, {library!r})\n"
+    )
+    root = Path(__file__).resolve().parents[2]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    with subprocess.Popen(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, env=environment, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        time.sleep(0.2)
+        parent.send_signal(signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not alive(pid)

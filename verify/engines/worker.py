@@ -1,0 +1,158 @@
+"""A process that native code may break: calls go in, results or the reason of death come out."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import ctypes
+import multiprocessing
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Died", "TimedOut", "Worker"]
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+class Died(Exception):
+    """The process ended by itself; the message says how, and what it printed last."""
+
+
+class TimedOut(Died):
+    """The process was ended because a call took too long."""
+
+
+class Worker:
+    """A process of its own that executes module-level functions, one call at a time.
+
+    What the functions keep in their modules stays for the next call. Starts with the first call;
+    after it died, the next call starts a new one. Not for several threads at once.
+    ``environment`` is set in the process before anything but this package is imported.
+    """
+
+    def __init__(self, environment: dict[str, str] | None = None) -> None:
+        self._environment = dict(environment or {})
+        self._process: Any = None
+        self._pipe: Any = None
+        self._log: Path | None = None
+        self.starts = 0  # processes so far; what a dead one kept is gone
+
+    def call(
+        self, function: Callable[..., Any], *arguments: Any, seconds: float | None = None
+    ) -> Any:
+        """The function's result in the process; raises what it raises.
+
+        Raises Died where the process ends meanwhile, TimedOut after ``seconds``.
+        """
+        if self._process is None:
+            self._start()
+        value: Any
+        try:
+            self._pipe.send((function, arguments))
+            answered = self._pipe.poll(seconds)
+            failed, value = self._pipe.recv() if answered else (False, None)
+        except (EOFError, BrokenPipeError, ConnectionResetError):
+            raise Died(self._end()) from None
+        except BaseException:
+            self._end(kill=True)  # a half-read answer is of no use to the next call
+            raise
+        if not answered:
+            self._end(kill=True)
+            raise TimedOut(f"did not answer within {seconds:g} s")
+        if failed:
+            raise value
+        return value
+
+    def finish(self, seconds: float = 60.0) -> str:
+        """Let the process end as any program does; how it ended otherwise, empty if well.
+
+        What native code registered to run at the end runs now.
+        """
+        if self._process is None:
+            return ""
+        process = self._process
+        self._pipe.close()
+        process.join(seconds)
+        if process.exitcode is None:
+            self._end(kill=True)
+            return f"did not end within {seconds:g} s"
+        well = process.exitcode == 0
+        end = self._end()
+        return "" if well else end
+
+    def close(self) -> None:
+        """End the process at once; harmless where there is none."""
+        if self._process is not None:
+            self._end(kill=True)
+
+    def _start(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        handle, name = tempfile.mkstemp(prefix="mish-verify-", suffix=".log")
+        os.close(handle)
+        self._log = Path(name)
+        self._process = context.Process(
+            target=_serve, args=(theirs, self._environment, name, os.getpid()), daemon=True
+        )
+        self._process.start()
+        theirs.close()
+        self.starts += 1
+        atexit.register(self.close)
+
+    def _end(self, *, kill: bool = False) -> str:
+        """Wait for the process, or kill it; how it ended."""
+        process, self._process = self._process, None
+        atexit.unregister(self.close)
+        self._pipe.close()
+        if kill:
+            process.kill()
+        process.join()
+        said = ""
+        if self._log is not None:
+            with contextlib.suppress(OSError):
+                lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
+                said = next((line.strip() for line in reversed(lines) if line.strip()), "")
+            self._log.unlink(missing_ok=True)
+        code = process.exitcode
+        process.close()
+        if code < 0:
+            end = f"was ended by {signal.Signals(-code).name}"
+        else:
+            end = f"ended itself with exit code {code}"
+        return f"{end}; it last printed: {said[:300]}" if said else end
+
+
+def _serve(pipe: Connection, environment: dict[str, str], log: str, parent: int) -> None:
+    """The process' own loop; ends when the other side of the pipe is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    if sys.platform == "linux":
+        # Also a parent that is killed leaves nothing behind, whatever native code does here.
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            return
+    os.environ.update(environment)
+    # What native code prints is kept for the message about its death.
+    descriptor = os.open(log, os.O_WRONLY | os.O_APPEND)
+    for stream in (1, 2):
+        os.dup2(descriptor, stream)
+    while True:
+        try:
+            function, arguments = pipe.recv()
+        except EOFError:
+            return
+        try:
+            answer = (False, function(*arguments))
+        except Exception as error:
+            answer = (True, error)
+        try:
+            pipe.send(answer)
+        except (BrokenPipeError, ConnectionResetError):
+            return
+        except Exception as error:  # an answer that can't be pickled
+            pipe.send((True, RuntimeError(f"{type(error).__name__}: {error}")))
