@@ -185,7 +185,7 @@ class Record(_Schema):
     """The whole of ``record.json``."""
 
     schema_version: Literal[1]
-    command: Literal["run"]
+    command: Literal["run", "gate"]
     complete: bool
     seed: int
     tolerances: str

@@ -1,0 +1,397 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from verify import observation
+from verify.errors import InputError
+from verify.sweep.record import SweepRecord, load
+from verify.tolerances import DEFAULT_FOLDER
+
+Cli = Callable[..., Any]
+Swept = Callable[..., SweepRecord]
+
+CASE = "composed-alone-fp16-reference"
+
+
+def _timeless(path: Path) -> str:
+    data = json.loads(path.read_text())
+    assert set(data.pop("timing")) == {
+        "date",
+        "seconds",
+        "engine_seconds",
+        "inputs_per_second",
+        "ratio",
+    }
+    return json.dumps(data)
+
+
+def _shards(cli: Cli, count: int, case: str = CASE) -> list[Path]:
+    for i in range(1, count + 1):
+        assert cli("sweep", "--case", case, "--shard", f"{i}/{count}").code == 0
+    return [Path(f".verify/sweep/{case}.{i}-of-{count}.json") for i in range(1, count + 1)]
+
+
+def test_a_sweep_leaves_a_strict_record(cli: Cli) -> None:
+    done = cli("sweep", "--case", CASE, "--out", "deep/record.json")
+    assert done.code == 0, done.out + done.err
+    assert "KNOWN" in done.out
+    assert "65 536 of 65 536" in done.out
+    text = Path("deep/record.json").read_text()
+    raw = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert raw["schema_version"] == 1
+    assert raw["environment"]["engines"][0]["version"]
+    assert raw["timing"]["ratio"] >= 1
+    assert raw["checksum"] in done.out
+    assert load(Path("deep/record.json")).to_json() == text
+    nonfinite = raw["tally"]["bands"][-1]
+    assert nonfinite["worst"]["error_ulp"] == "Infinity"
+    assert [path.name for path in Path("deep").iterdir()] == ["record.json"]
+
+
+def test_two_runs_have_the_same_checksum(cli: Cli) -> None:
+    for name in ("a.json", "b.json"):
+        assert cli("sweep", "--case", CASE, "--out", name).code == 0
+    assert _timeless(Path("a.json")) == _timeless(Path("b.json"))
+    done = cli("diff", "a.json", "b.json")
+    assert done.code == 0
+    assert done.out.startswith(f"{CASE}: bitwise the same (")
+    assert len(done.out.splitlines()) == 1
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("case", [CASE, "rational-conv-bf16-reference"])
+def test_merged_shards_are_the_unsharded_record(cli: Cli, case: str, count: int) -> None:
+    shards = _shards(cli, count, case)
+    done = cli("merge", *reversed(shards), "--out", "merged.json", "--observe", "m.json")
+    assert done.code == 0, done.out + done.err
+    assert cli("sweep", "--case", case, "--out", "whole.json", "--observe", "w.json").code == 0
+    assert _timeless(Path("merged.json")) == _timeless(Path("whole.json"))
+    one, other = (observation.load(Path(name)).cases[case] for name in ("m.json", "w.json"))
+    for band, same in zip(one.bands, other.bands, strict=True):
+        assert band.model_dump_json() == same.model_dump_json()
+    assert one.checksum == other.checksum
+
+
+def test_shards_with_findings_merge_to_the_same_findings(cli: Cli, tolerances: Path) -> None:
+    path = tolerances / "fp16.toml"
+    path.write_text(path.read_text().replace('"well" = 2.0', '"well" = 1.25'))
+    words = ("--case", CASE, "--tolerances", tolerances)
+    codes = [cli("sweep", *words, "--shard", f"{i}/2").code for i in (1, 2)]
+    assert codes == [0, 1], "the well has negative x, which is in the second half"
+    shards = [f".verify/sweep/{CASE}.{i}-of-2.json" for i in (1, 2)]
+    merged = cli("merge", *shards, "--out", "m.json", "--tolerances", tolerances)
+    assert merged.code == 1
+    whole = cli("sweep", *words, "--out", "w.json")
+    assert whole.code == 1
+    assert _timeless(Path("m.json")) == _timeless(Path("w.json"))
+    assert "limit 1.25 ULP" in merged.out
+    assert "  replay  " in whole.out
+    assert "NOT REPRODUCED" not in whole.out
+    assert len(list(Path("findings").iterdir())) == 1
+
+
+def _edited(path: Path, name: str, **changes: Any) -> Path:
+    """A copy of a record with some values changed; ``a__b`` is b in a."""
+    data = json.loads(path.read_text())
+    for key, value in changes.items():
+        *outer, last = key.split("__")
+        inner = data
+        for part in outer:
+            inner = inner[int(part)] if part.isdigit() else inner[part]
+        inner[last] = value
+    copy = path.with_name(name)
+    copy.write_text(json.dumps(data))
+    return copy
+
+
+def test_shards_that_do_not_fit_are_refused(cli: Cli, tolerances: Path) -> None:
+    first, second, third = _shards(cli, 3)
+    half = Path(f".verify/sweep/{CASE}.2-of-2.json")
+    assert cli("sweep", "--case", CASE, "--shard", "2/2").code == 0
+    other = "op-alone-fp16-reference"
+    assert cli("sweep", "--case", other, "--shard", "2/3").code == 0
+    foreign = Path(f".verify/sweep/{other}.2-of-3.json")
+    newer = _edited(second, "a.json", environment__engines__0__version="99.0")
+    older_cpu = _edited(second, "b.json", environment__cpu="avx")
+    model = _edited(second, "c.json", model="0" * 64)
+    plan = _edited(second, "g.json", plan="0" * 64)
+    numpy = _edited(second, "d.json", environment__numpy="1.0.0")
+    limits = _edited(second, "e.json", limits="0" * 64)
+    cut = _edited(second, "f.json", complete=False)
+    for files, told in (
+        ((first, second), "missing: units 42 to 63 of 64"),
+        ((second, third), "missing: units 0 to 20 of 64"),
+        ((first, third), "missing: units 21 to 41 of 64"),
+        ((first, second, third, third), "overlaps"),
+        ((first, second, half), "overlaps"),
+        ((first, foreign, third), "another case"),
+        ((first, newer, third), "another engine"),
+        ((first, older_cpu, third), "another CPU instruction set"),
+        ((first, model, third), "another model"),
+        ((first, plan, third), "another plan"),
+        ((first, numpy, third), "another environment"),
+        ((first, limits, third), "another tolerances"),
+        ((first, cut, third), "interrupted"),
+    ):
+        done = cli("merge", *files, "--out", "no.json")
+        _refused(done, told)
+    path = tolerances / "fp16.toml"
+    path.write_text(path.read_text().replace('"well" = 2.0', '"well" = 2.5'))
+    done = cli("merge", first, second, third, "--tolerances", tolerances)
+    _refused(done, "other tolerances than fp16.toml has now")
+    assert not Path("no.json").exists()
+    assert cli("merge", first, second, third).code == 0
+
+
+def _refused(done: Any, told: str) -> None:
+    assert done.code == 2, done.out
+    assert told in done.err
+    assert done.err.startswith("error: ")
+    assert len(done.err.splitlines()) == 1
+    assert len(done.err) < 1000
+
+
+def test_damaged_records_are_refused(cli: Cli) -> None:
+    (path,) = _shards(cli, 1)
+    text = path.read_text()
+    Path("cut.json").write_text(text[: len(text) // 2])
+    Path("empty.json").write_text("")
+    Path("binary.json").write_bytes(b"\xff\xfe\x00")
+    Path("list.json").write_text("[]")
+    histogram = json.loads(text)["tally"]["bands"][0]["histogram"]
+    histogram[0] += 1
+    digests = json.loads(text)["digests"]
+    for name, changes in (
+        ("unknown.json", {"more": 1}),
+        ("version.json", {"schema_version": 2}),
+        ("digest.json", {"digests": ["0" * 16, *digests[1:]]}),
+        ("few.json", {"digests": digests[1:]}),
+        ("units.json", {"units": 65}),
+        ("end.json", {"end": 63}),
+        ("bucket.json", {"tally__bands__0__histogram": histogram}),
+        ("samples.json", {"tally__bands__0__samples": 1}),
+        ("case.json", {"case": "gelu-alone-fp16-reference"}),
+    ):
+        _edited(path, name, **changes).rename(name)
+    for name in ("cut", "empty", "binary", "list", "unknown", "version", "digest", "few", "units",
+                 "end", "bucket", "samples", "case", "absent"):  # fmt: skip
+        _refused(cli("merge", f"{name}.json"), "" if name == "case" else f"{name}.json")
+        _refused(cli("diff", path, f"{name}.json"), "" if name == "case" else f"{name}.json")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["sweep", "--case", CASE, "--shard", "3/2"], "--shard 3/2"),
+        (["sweep", "--case", CASE, "--shard", "0/2"], "--shard 0/2"),
+        (["sweep", "--case", CASE, "--shard", "1/65"], "1 to 64"),
+        (["sweep", "--case", CASE, "--shard", "half"], "I/N"),
+        (["sweep", "--case", "op-alone"], "FORM-CONTEXT-PRECISION-ENGINE"),
+        (["sweep", "--form", "gelu"], "--form"),
+        (["sweep", "--case", CASE, "--form", "op"], "no case"),
+        (["sweep", "--form", "op", "--out", "one.json"], "--out one.json"),
+        (["sweep", "--case", CASE, "--out", "file/x"], "file/x"),
+        (["sweep", "--case", CASE, "--out", "file/x.json"], "file"),
+        (["sweep", "--case", CASE, "--observe", "file/o.json"], "file/o.json"),
+        (["sweep", "--case", CASE, "--observe", "file"], "not an observation"),
+        (["sweep", "--case", CASE, "--observe", "o.json", "--shard", "1/2"], "merge"),
+        (["sweep", "--precision", "bf16", "--observe", "o.json"], "one engine"),
+        (["sweep", "--case", CASE, "--sample"], "--sample"),
+        (["sweep", "--case", CASE, "--tolerances", "absent"], "absent"),
+        (["merge"], "name the shards"),
+        (["merge", "absent.json"], "absent.json"),
+        (["merge", "file"], "not a sweep's record"),
+        (["diff", "file", "file"], "neither a record nor an observation"),
+        (["diff", "absent.json", "file"], "absent.json"),
+        (["tolerances", "--tolerances", "absent"], "absent"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_2(cli: Cli, words: list[str], told: str) -> None:
+    Path("file").write_text("in the way")
+    _refused(cli(*words), told)
+    assert Path("file").read_text() == "in the way"
+
+
+def test_a_listed_refusal_is_skipped(cli: Cli) -> None:
+    done = cli("sweep", "--case", "op-alone-bf16-onnxruntime")
+    assert done.code == 3
+    assert "NOT_IMPLEMENTED" in done.out
+    done = cli("sweep", "--case", "op-alone-bf16-tensorrt")
+    assert done.code == 3
+
+
+def test_a_refusal_that_no_longer_happens_is_stale(cli: Cli, tolerances: Path) -> None:
+    path = tolerances / "fp16.toml"
+    path.write_text(
+        path.read_text()
+        + f'\n[[refusal]]\ncases = ["{CASE}"]\nwords = "no"\nreason = "never happens at all"\n'
+    )
+    done = cli("sweep", "--case", CASE, "--tolerances", tolerances)
+    assert done.code == 1
+    assert "STALE" in done.out
+
+
+def test_an_observation_replaces_the_same_case_only(cli: Cli) -> None:
+    for case in (CASE, "op-alone-fp16-reference", CASE):
+        assert cli("sweep", "--case", case, "--observe", "o.json").code == 0
+    one = observation.load(Path("o.json"))
+    assert list(one.cases) == [CASE, "op-alone-fp16-reference"]
+    observed = one.cases[CASE]
+    assert (observed.inputs, observed.total) == (65536, 65536)
+    assert sum(band.samples for band in observed.bands) == 65536
+    assert [accepted.count for accepted in observed.accepted] == [1]
+    assert json.loads(one.to_json()) == json.loads(Path("o.json").read_text())
+    _refused(
+        cli("sweep", "--case", "op-alone-fp16-onnxruntime", "--observe", "o.json"),
+        "observed with engine 'reference'",
+    )
+    done = cli("diff", "o.json", f".verify/sweep/{CASE}.json")
+    assert done.code == 0, done.out
+    assert "only in o.json: op-alone-fp16-reference" in done.out
+    assert f"{CASE}: bitwise the same" in done.out
+
+
+def test_a_sample_is_observed_and_says_so(cli: Cli) -> None:
+    done = cli("sweep", "--case", CASE, "--sample", "--observe", "o.json")
+    assert done.code == 0, done.err
+    assert not Path(".verify").exists()
+    assert observation.load(Path("o.json")).cases[CASE].inputs == 65536
+
+
+def _interrupted(folder: Path, seconds: float, *words: str) -> tuple[int, list[str]]:
+    """Start a sweep, press Ctrl-C so long after its folder is there: exit code, standard error."""
+    started = subprocess.Popen(
+        [sys.executable, "-m", "verify", "sweep", *words],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(DEFAULT_FOLDER.parent)},
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    for _ in range(600):
+        if (folder / ".verify/sweep").exists():
+            break
+        time.sleep(0.05)
+    time.sleep(seconds)
+    os.killpg(started.pid, signal.SIGINT)  # as a terminal does: the workers get it too
+    _, errors = started.communicate(timeout=60)
+    return started.returncode, [line for line in errors.splitlines() if line]
+
+
+def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
+    case = "composed-alone-fp32-reference"
+    for seconds in (3, 6, 12, 24):  # a busy machine takes its time to start the processes
+        code, errors = _interrupted(tmp_path, seconds, "--case", case, "--observe", "o.json")
+        assert code == 130
+        assert len(errors) == 2, errors
+        assert errors[1] == "interrupted"
+        if not errors[0].startswith("nothing of"):
+            break
+    assert errors[0].startswith("kept ")
+    record = load(tmp_path / f".verify/sweep/{case}.json")
+    assert not record.complete
+    assert 0 < record.tally.inputs < 1 << 32
+    assert record.tally.inputs == record.end * record.unit
+    assert not (tmp_path / "o.json").exists(), "a part is no observation"
+
+
+def test_a_killed_sweep_leaves_no_process(tmp_path: Path) -> None:
+    code = (
+        "import os\n"
+        "from verify.sweep import run\n"
+        "from verify.cases import parse\n"
+        "from verify.engines import engine\n"
+        "from verify.run import model_of\n"
+        "from verify.sweep.span import whole\n"
+        "from verify.tolerances import load\n"
+        "case = parse('composed-alone-fp32-reference')\n"
+        "host = run.Host(engine('reference'), case, model_of(case), load().limits(case))\n"
+        "host.jobs = 2\n"
+        "next(host.parts(whole(case.precision)))\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    script = tmp_path / "killed.py"
+    script.write_text("if __name__ == '__main__':\n    " + code.replace("\n", "\n    ") + "\n")
+    environment = {**os.environ, "PYTHONPATH": str(DEFAULT_FOLDER.parent)}
+    # Every process of the sweep holds this pipe open: it ends when all of them have.
+    done = subprocess.run(
+        [sys.executable, script], env=environment, capture_output=True, timeout=60, check=False
+    )
+    assert done.returncode == -signal.SIGKILL
+
+
+def test_diff_says_what_got_worse_and_where(cli: Cli, swept: Swept) -> None:
+    Path("right.json").write_text(swept(CASE).to_json())
+    Path("wrong.json").write_text(swept(CASE, wrong="one-input-wrong").to_json())
+    done = cli("diff", "right.json", "wrong.json")
+    assert done.code == 1
+    assert "not bitwise the same" in done.out
+    assert "y bulk (regular): worse: " in done.out
+    assert "0x399a" in done.out
+    assert "0 beyond the limit -> 1" in done.out
+    assert "model: " in done.out
+    back = cli("diff", "wrong.json", "right.json")
+    assert back.code == 1
+    assert "y bulk (regular): better: " in back.out
+    other = swept("op-alone-bf16-reference").to_json()
+    Path("other.json").write_text(other)
+    _refused(cli("diff", "right.json", "other.json"), "no case in common")
+
+
+def test_diff_says_which_units_differ(cli: Cli, swept: Swept) -> None:
+    case = "composed-alone-fp16-onnxruntime"
+    record = swept(case, 0, 20)
+    digests = list(record.digests)
+    for unit in (3, 4, 9):
+        digests[unit] = "0" * 16
+    from verify.sweep.checksum import checksum
+
+    changed = record.model_copy(update={"digests": tuple(digests), "checksum": checksum(digests)})
+    Path("a.json").write_text(record.to_json())
+    Path("b.json").write_text(changed.to_json())
+    done = cli("diff", "a.json", "b.json")
+    assert done.code == 1
+    assert "3 of 20 units differ" in done.out
+    assert "bits 0x0c00 to 0x13ff" in done.out
+    assert "bits 0x2400 to 0x27ff" in done.out
+
+
+def test_diff_names_a_new_version(cli: Cli, swept: Swept) -> None:
+    record = swept(CASE)
+    (engine,) = record.environment.engines
+    engines = (engine.model_copy(update={"version": "99.0"}),)
+    environment = record.environment.model_copy(update={"engines": engines, "cpu": "avx"})
+    Path("a.json").write_text(record.to_json())
+    Path("b.json").write_text(record.model_copy(update={"environment": environment}).to_json())
+    done = cli("diff", "a.json", "b.json")
+    assert done.code == 0
+    assert f"engine: reference {engine.version} on CPU -> reference 99.0 on CPU" in done.out
+    assert "CPU: " in done.out
+    assert "bitwise the same" in done.out
+
+
+def test_diff_reads_the_record_of_a_run(cli: Cli) -> None:
+    assert cli("run", "--case", CASE, "--check", "limits").code == 0
+    assert cli("sweep", "--case", CASE).code == 0
+    done = cli("diff", ".verify/record.json", f".verify/sweep/{CASE}.json")
+    assert done.code in (0, 1)
+    assert "bits unknown: no checksum" in done.out
+
+
+def test_a_foreign_observation_is_no_observation(tmp_path: Path, swept: Swept) -> None:
+    path = tmp_path / "o.json"
+    for text in ("", "{}", "[]", swept(CASE, 0, 1).to_json()):
+        path.write_text(text)
+        with pytest.raises(InputError, match="not an observation"):
+            observation.load(path)

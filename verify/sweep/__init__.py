@@ -1,0 +1,1 @@
+"""Exhaustive runs: every float there is, in shards that merge exactly."""

@@ -1,0 +1,137 @@
+"""The findings of a sweep, each with a replay of the few inputs that its record keeps."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from verify.cases import Case
+from verify.engines import Executor
+from verify.findings import Finding, Replay, from_judgement
+from verify.judge import Breach, Judgement, Point
+from verify.oracle import expected
+from verify.precision import Array, Precision
+from verify.record import WorstRecord
+from verify.replay import Request, store_all
+from verify.sweep.record import SweepRecord
+from verify.sweep.tally import BreachTally
+from verify.tolerances import Deviation, Limits
+
+__all__ = ["findings", "store"]
+
+
+def findings(case: Case, record: SweepRecord, limits: Limits) -> list[Finding]:
+    """One finding for each band, output and kind of breach, and one for each count exceeded."""
+    samples = {(b.output, b.band, b.result): b.samples for b in record.tally.bands}
+    breaches = [
+        _breach(tally, samples[tally.output, tally.band, tally.result])
+        for tally in record.tally.breaches
+    ]
+    deviations = {deviation.key: deviation for deviation in limits.deviations}
+    worst = {tally.deviation: tally.worst for tally in record.tally.deviations}
+    breaches += [
+        _over(deviations[over.deviation], over.count, over.allowed, worst[over.deviation], record)
+        for over in record.over
+    ]
+    return list(from_judgement(case, Judgement(record.tally.inputs, (), tuple(breaches), (), ())))
+
+
+def store(
+    found: list[Finding],
+    record: SweepRecord,
+    limits: Limits,
+    model: bytes,
+    runner: Executor,
+    folder: Path,
+) -> list[Finding]:
+    """Store the findings in ``folder`` with their replays; see `verify.replay.store_all`.
+
+    A count exceeded takes all inputs to show: its replay is the sweep itself.
+    """
+    requests, others = [], []
+    breaches = {(b.output, b.band, b.result, b.kind): b for b in record.tally.breaches}
+    for finding in found:
+        kept = [
+            tally
+            for (output, band, _, kind), tally in breaches.items()
+            if (output, band, kind) == (finding.output, finding.band, finding.kind)
+            and finding.point is not None
+            and tally.worst[0].x_bits == finding.point.x_bits
+        ]
+        if kept:
+            requests.append(_request(finding, kept[0], limits, model, runner))
+        else:
+            words = ["python", "-m", "verify", "sweep", "--case", finding.case.id]
+            others.append(replace(finding, replay=Replay(None, shlex.join(words), True)))
+    return [*store_all(requests, folder), *others]
+
+
+def _request(
+    finding: Finding, kept: BreachTally, limits: Limits, model: bytes, runner: Executor
+) -> Request:
+    case = finding.case
+    x = _inputs([*kept.worst, *kept.first], case.precision)
+    assert finding.point is not None
+    at = int(np.flatnonzero(case.precision.to_bits(x) == int(finding.point.x_bits, 16))[0])
+    finding = replace(finding, point=replace(finding.point, index=at))
+    again: Callable[[], object] = partial(runner.open, model, case.precision)
+    views = expected(case.context, x, case.precision)
+    return Request(finding, model, x, views, limits, again)  # type: ignore[arg-type]
+
+
+def _inputs(points: list[WorstRecord], precision: Precision) -> Array:
+    """The points' inputs, each once, in the order of their bit patterns."""
+    bits = sorted({int(point.x_bits, 16) for point in points})
+    return precision.from_bits(np.array(bits, dtype=precision.bits_dtype))
+
+
+def _point(worst: WorstRecord) -> Point:
+    return Point(
+        index=0,
+        x=worst.x,
+        x_bits=worst.x_bits,
+        expected=worst.expected,
+        actual=worst.actual,
+        actual_bits=worst.actual_bits,
+        error_ulp=worst.error_ulp,
+    )
+
+
+def _breach(tally: BreachTally, samples: int) -> Breach:
+    return Breach(
+        output=tally.output,
+        band=tally.band,
+        result=tally.result,
+        kind=tally.kind,
+        limit=tally.limit,
+        floor=tally.floor,
+        count=tally.count,
+        samples=samples,
+        worst=_point(tally.worst[0]),
+        lowest=tally.lowest,
+        highest=tally.highest,
+    )
+
+
+def _over(
+    deviation: Deviation, count: int, allowed: int, worst: WorstRecord, record: SweepRecord
+) -> Breach:
+    return Breach(
+        output="",
+        band="",
+        result="",
+        kind=deviation.kind,
+        limit=None,
+        floor=0.0,
+        count=count,
+        samples=record.tally.inputs,
+        worst=_point(worst),
+        lowest=deviation.x[0],
+        highest=deviation.x[1],
+        over_count=f"{deviation.key} accepts {allowed}",
+    )

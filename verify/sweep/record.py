@@ -1,0 +1,298 @@
+"""The record of a sweep: what was covered, where, and all that was found; and how they merge."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from verify.cases import Case, parse
+from verify.errors import InputError
+from verify.record import Environment, Verdict
+from verify.sweep.checksum import checksum
+from verify.sweep.span import Span, unit_size, whole
+from verify.sweep.tally import Schema, Tally, merge
+from verify.tolerances import Limits
+
+__all__ = [
+    "OverCount",
+    "SweepRecord",
+    "Timing",
+    "build",
+    "first_fault",
+    "limits_digest",
+    "load",
+    "merge_records",
+    "timing",
+]
+
+
+class Timing(Schema):
+    """When and how fast: all that differs between two runs of the same sweep.
+
+    ``seconds`` is the whole of it, generation, engine, digests, oracle and judge;
+    ``engine_seconds`` the engine's own time on the same inputs, ``ratio`` the one through the
+    other.
+    """
+
+    date: str
+    seconds: float
+    engine_seconds: float
+    inputs_per_second: float
+    ratio: float
+
+
+class OverCount(Schema):
+    """A deviation that accepts fewer inputs than there are."""
+
+    deviation: str
+    count: int
+    allowed: int
+
+
+class SweepRecord(Schema):
+    """One case, swept over the units ``first`` <= unit < ``end`` of ``units``.
+
+    ``complete``: whether that is all that was asked for. ``environment`` has an empty date.
+    ``model``, ``plan`` and ``limits`` are SHA-256 digests: of the ONNX model, of the plan that
+    was built from it (empty if none was), and of the limits and deviations that the case was
+    held to. ``digests``: of each unit's outputs, and ``checksum``
+    of all of them. ``stale`` and ``over``: deviations that never happened or happened too
+    often, known only once every input was covered.
+    """
+
+    schema_version: Literal[1]
+    command: Literal["sweep"]
+    complete: bool
+    case: str
+    body: bool
+    verdict: Verdict
+    coverage: str
+    model: str
+    plan: str
+    limits: str
+    environment: Environment
+    unit: int
+    units: int
+    first: int
+    end: int
+    checksum: str
+    tally: Tally
+    stale: tuple[str, ...]
+    over: tuple[OverCount, ...]
+    digests: tuple[str, ...]
+    timing: Timing
+
+    @property
+    def exhaustive(self) -> bool:
+        """Whether every input was covered."""
+        return self.first == 0 and self.end == self.units
+
+    def to_json(self) -> str:
+        """Strict JSON, indented; the units' digests last but for the timing."""
+        return json.dumps(self.model_dump(mode="json"), indent=1, allow_nan=False) + "\n"
+
+
+def limits_digest(limits: Limits) -> str:
+    """SHA-256 of everything in ``limits`` that a result depends on or that a record repeats."""
+    content = {
+        "ulp": sorted((*key, value) for key, value in limits.ulp.items()),
+        "floor": sorted(limits.floor.items()),
+        "nan_at_minus_inf": limits.nan_at_minus_inf,
+        "deviations": [asdict(deviation) for deviation in limits.deviations],
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def build(
+    *,
+    case: Case,
+    limits: Limits,
+    model: bytes,
+    plan: str,
+    environment: Environment,
+    planned: Span,
+    end: int,
+    tally: Tally,
+    digests: Sequence[str],
+    timing: Timing,
+) -> SweepRecord:
+    """The record of ``planned``, covered up to the unit ``end`` (excluded)."""
+    units = whole(case.precision).units
+    everything = planned.first == 0 and end == units
+    counts = {deviation.deviation: deviation.count for deviation in tally.deviations}
+    stale = tuple(d.key for d in limits.deviations if everything and d.key not in counts)
+    over = tuple(
+        OverCount(deviation=d.key, count=counts[d.key], allowed=d.largest_count_of_all)
+        for d in limits.deviations
+        if everything and counts.get(d.key, 0) > d.largest_count_of_all
+    )
+    total = units * unit_size(case.precision)
+    return SweepRecord(
+        schema_version=1,
+        command="sweep",
+        complete=end == planned.end,
+        case=case.id,
+        body=case.form == "plugin",
+        verdict=_verdict(tally, stale, over),
+        coverage=f"{tally.inputs:_} of {total:_}".replace("_", " "),
+        model=hashlib.sha256(model).hexdigest(),
+        plan=plan,
+        limits=limits_digest(limits),
+        environment=environment.model_copy(update={"date": ""}),
+        unit=unit_size(case.precision),
+        units=units,
+        first=planned.first,
+        end=end,
+        checksum=checksum(digests),
+        tally=tally,
+        stale=stale,
+        over=over,
+        digests=tuple(digests),
+        timing=timing,
+    )
+
+
+def _verdict(tally: Tally, stale: Sequence[str], over: Sequence[OverCount]) -> Verdict:
+    if tally.breaches or over:
+        return "FAIL"
+    if stale:
+        return "STALE"
+    return "KNOWN" if tally.deviations else "PASS"
+
+
+def load(path: Path) -> SweepRecord:
+    """Read a record; raise InputError, in one line, for a missing, damaged or foreign file."""
+    try:
+        record = SweepRecord.model_validate_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: can't be read: {error.strerror}") from None
+    except (ValidationError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not a sweep's record: {first_fault(error)}") from None
+    fault = _damage(record)
+    if fault:
+        raise InputError(f"{path}: damaged: {fault}")
+    return record
+
+
+def first_fault(error: ValidationError | UnicodeDecodeError) -> str:
+    """One line for the first thing that is wrong with a file."""
+    if isinstance(error, UnicodeDecodeError):
+        return "not UTF-8"
+    detail = error.errors()[0]
+    where = ".".join(str(part) for part in detail["loc"]) or "file"
+    return " ".join(f"{where}: {detail['msg']}".split())
+
+
+def _damage(record: SweepRecord) -> str:
+    """What a record says that can't be, empty if nothing."""
+    span = whole(parse(record.case).precision)
+    unit = unit_size(span.precision)
+    if (record.unit, record.units) != (unit, span.units):
+        return f"{record.units} units of {record.unit} inputs; expected {span.units} of {unit}"
+    if not 0 <= record.first <= record.end <= record.units:
+        return f"units {record.first} to {record.end} of {record.units}"
+    if len(record.digests) != record.end - record.first:
+        return f"{len(record.digests)} digests of {record.end - record.first} units"
+    if checksum(record.digests) != record.checksum:
+        return "the checksum is not that of the digests"
+    inputs = (record.end - record.first) * record.unit
+    if record.tally.inputs != inputs:
+        return f"{record.tally.inputs} inputs in {record.end - record.first} units"
+    outputs = {band.output for band in record.tally.bands}
+    for output in outputs:
+        bands = [band for band in record.tally.bands if band.output == output]
+        if sum(band.samples for band in bands) != inputs:
+            return f"the bands of {output} don't add up to {inputs} inputs"
+    for band in record.tally.bands:
+        if sum(band.histogram) != band.samples:
+            return f"the histogram of {band.band} does not add up to {band.samples}"
+    return ""
+
+
+_SAME: tuple[tuple[str, Callable[[SweepRecord], object]], ...] = (
+    ("case", lambda record: record.case),
+    ("model", lambda record: record.model),
+    ("plan", lambda record: record.plan),
+    (
+        "engine",
+        lambda record: tuple((e.engine, e.version, e.device) for e in record.environment.engines),
+    ),
+    ("CPU instruction set", lambda record: record.environment.cpu),
+    ("environment", lambda record: record.environment),
+    ("tolerances", lambda record: record.limits),
+)
+
+
+def merge_records(named: Sequence[tuple[str, SweepRecord]], limits: Limits) -> SweepRecord:
+    """Merge shards, with their names for messages: the record of the sweep that they divide.
+
+    Raises InputError for an interrupted shard, for one of another case, model, engine,
+    environment or tolerances (``limits`` included), and where they overlap or leave a gap.
+    """
+    for name, record in named:
+        if not record.complete:
+            raise InputError(
+                f"{name}: interrupted after {record.coverage} inputs; sweep this shard again"
+            )
+        for what, of in _SAME:
+            if of(record) != of(named[0][1]):
+                raise InputError(
+                    f"{name}: another {what} than {named[0][0]}: {_told(of(record))}, not "
+                    f"{_told(of(named[0][1]))}"
+                )
+        if record.limits != limits_digest(limits):
+            raise InputError(f"{name}: other tolerances than {limits.source} has now; sweep again")
+    ordered = sorted(named, key=lambda item: (item[1].first, item[1].end))
+    reached, last = 0, ""
+    for name, record in ordered:
+        if record.first < reached:
+            raise InputError(f"{name}: overlaps {last}: units {record.first} to {reached - 1}")
+        if record.first > reached:
+            raise _missing(reached, record.first, record.units)
+        reached, last = record.end, name
+    records = [record for _, record in ordered]
+    if reached < records[0].units:
+        raise _missing(reached, records[0].units, records[0].units)
+    case = parse(records[0].case)
+    seconds = sum(record.timing.seconds for record in records)
+    engine = sum(record.timing.engine_seconds for record in records)
+    tally = merge([record.tally for record in records])
+    merged = build(
+        case=case,
+        limits=limits,
+        model=b"",
+        plan=records[0].plan,
+        environment=records[0].environment,
+        planned=whole(case.precision),
+        end=reached,
+        tally=tally,
+        digests=[digest for record in records for digest in record.digests],
+        timing=timing(max(record.timing.date for record in records), seconds, engine, tally.inputs),
+    )
+    return merged.model_copy(update={"model": records[0].model})
+
+
+def timing(date: str, seconds: float, engine_seconds: float, inputs: int) -> Timing:
+    """Round what was timed, and divide it; seconds of several shards are added up."""
+    return Timing(
+        date=date,
+        seconds=round(seconds, 3),
+        engine_seconds=round(engine_seconds, 3),
+        inputs_per_second=round(inputs / seconds) if seconds else 0,
+        ratio=round(seconds / engine_seconds, 3) if engine_seconds else 0,
+    )
+
+
+def _missing(first: int, end: int, units: int) -> InputError:
+    return InputError(f"missing: units {first} to {end - 1} of {units} are in none of the shards")
+
+
+def _told(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 120 else f"{text[:117]}..."
