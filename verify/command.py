@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from verify import record as records
 from verify import report
@@ -258,8 +259,8 @@ def doctor() -> int:
             "yes" if status.executes else "no",
             "yes" if status.builds else "no",
             status.device or "-",
-            status.reason,
-            status.install,
+            Text(status.reason),
+            Text(status.install),
         )
-    console.print(table)
+    report.print_wide(console, table)
     return 0 if any(status.executes for status in statuses) else 3

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from verify import gate as gates
 from verify import record as records
@@ -192,11 +193,9 @@ def _print_neighbours(console: Console, others: Sequence[gates.Neighbour]) -> No
             numbers = (samples, f"{other.worst:.4g}", f"x = {other.x:.7g}")
             if other.special:
                 why = f"{other.special} NaN or infinite results where a number is due"
-        table.add_row(other.name, other.precision.name, *numbers, why)
-    if not console.is_terminal:
-        console.width = max(console.width, 200)
+        table.add_row(other.name, other.precision.name, *numbers, Text(why))
     console.print()
-    console.print(table)
+    report.print_wide(console, table)
 
 
 def _say(console: Console, line: str) -> None:

@@ -14,6 +14,7 @@ from verify.difference import difference, read
 from verify.findings import number
 from verify.headroom import Headroom, headroom
 from verify.observation import read_folder
+from verify.report import print_wide
 from verify.tolerances import load
 
 __all__ = ["diff", "tolerances"]
@@ -27,8 +28,6 @@ def tolerances(folder: Path | None) -> int:
     observed = read_folder(contract.folder / "observed")
     entries = headroom(contract, observed)
     console = Console()
-    if not console.is_terminal:
-        console.width = max(console.width, 400)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in _COLUMNS:
         right = name in ("limit", "observed", "ratio", "propose")
@@ -37,7 +36,7 @@ def tolerances(folder: Path | None) -> int:
         cells = _row(entry)
         state = Text(entry.state, style=_STYLE.get(entry.state, "dim"))
         table.add_row(*cells[:5], state, *cells[5:])
-    console.print(table)
+    print_wide(console, table)
     console.print()
     for file, observation in observed.items():
         engine = f"{observation.engine} {observation.version} on {observation.device}"

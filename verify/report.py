@@ -80,11 +80,13 @@ def print_table(console: Console, results: Sequence[CaseResult]) -> None:
             max_width=widths[i],
         )
     for result, row in zip(results, rows, strict=True):
-        table.add_row(row[0], Text(row[1], style=_STYLE[result.verdict]), *row[2:])
-    _print_wide(console, table, rest + widths[-1])
+        cells = [Text(cell) for cell in row]  # an engine's words are no markup
+        cells[1].stylize(_STYLE[result.verdict])
+        table.add_row(*cells)
+    print_wide(console, table, rest + widths[-1])
 
 
-def _print_wide(console: Console, table: Table, width: int) -> None:
+def print_wide(console: Console, table: Table, width: int = 400) -> None:
     """Print a table; without a terminal in full width and without padding at the ends."""
     if console.is_terminal:
         console.print(table)
@@ -183,7 +185,7 @@ def print_killings(console: Console, table: Sequence[Killing], alarms: Sequence[
             Text(f"{killed} of {len(own)}", style="green" if killed == len(own) else "bold red"),
             *(str(cell) for cell in cells),
         )
-    _print_wide(console, grid, 240)
+    print_wide(console, grid, 240)
     console.print()
     for killing in table:
         if killing.error:

@@ -101,8 +101,8 @@ class CaseResult:
 def verify(plan: Plan, report: Callable[[CaseResult], None]) -> list[CaseResult]:
     """Verify every case of the plan, engine by engine; ``report`` gets each result as it comes.
 
-    Never raises for what an engine does: that is a verdict. Raises InputError for tolerance
-    files that lack a limit.
+    Never raises for what an engine does, nor for a case without limits: that is a verdict.
+    Raises InputError where a finding can't be stored.
     """
     results = []
     for name in dict.fromkeys(case.engine for case in plan.cases):
@@ -154,7 +154,11 @@ def _execute(plan: Plan, runner: Executor, case: Case, sessions: Sessions) -> Ca
                 return replace(result, verdict="STALE", reason=reason)
             if isinstance(session, TensorrtSession):
                 result = replace(result, layers=tuple(layer.kind for layer in session.layers))
-            return _check(plan, runner, result, session, sessions)
+            try:
+                limits = plan.tolerances.limits(plan.bound(case))
+            except InputError as error:  # an engine that nobody measured yet, say
+                return replace(result, reason=str(error))
+            return _check(plan, runner, result, limits, session, sessions)
     except InputError:
         raise
     except Lacking as words:
@@ -173,11 +177,15 @@ def _execute(plan: Plan, runner: Executor, case: Case, sessions: Sessions) -> Ca
 
 
 def _check(
-    plan: Plan, runner: Executor, result: CaseResult, session: Session, sessions: Sessions
+    plan: Plan,
+    runner: Executor,
+    result: CaseResult,
+    limits: Limits,
+    session: Session,
+    sessions: Sessions,
 ) -> CaseResult:
     """Judge the sample, try the properties, and store what they find with its replay."""
     case = result.case
-    limits = plan.tolerances.limits(plan.bound(case))
     judgement: Judgement | None = None
     requests: list[Request] = []
     others: list[Finding] = []

@@ -252,10 +252,10 @@ def _print(console: Console, results: Sequence[_Result]) -> None:
         cells = [""] * 7 if result.record is None else _cells(result.record)
         style = "green" if result.verdict in ("PASS", "KNOWN") else "bold red"
         style = "dim" if result.verdict == "SKIPPED" else style
-        table.add_row(result.case.id, Text(result.verdict, style=style), *cells, result.reason)
-    if not console.is_terminal:
-        console.width = max(console.width, 400)
-    console.print(table)
+        table.add_row(
+            result.case.id, Text(result.verdict, style=style), *cells, Text(result.reason)
+        )
+    report.print_wide(console, table)
     swept = [result.record for result in results if result.record is not None]
     if len(results) == len(swept) == 1:
         _print_bands(console, swept[0])
@@ -288,7 +288,7 @@ def _print_bands(console: Console, record: records.SweepRecord) -> None:
             *(str(count or "") for count in (band.nan, band.inf, band.sign, band.breaches)),
         )
     console.print()
-    console.print(table)
+    report.print_wide(console, table)
 
 
 def _cells(record: records.SweepRecord) -> list[str]:

@@ -153,6 +153,18 @@ def test_an_unlisted_refusal_is_an_error(
     assert "NOT_IMPLEMENTED" in done.stdout, "the engine's own words"
 
 
+def test_a_case_without_limits_is_an_error_and_the_others_go_on(cli: Cli, tolerances: Path) -> None:
+    path = tolerances / "bf16.toml"
+    text = path.read_text()
+    start = text.index('[[limit]]\nforms = ["exp_log"]\nengines = ["reference"]')
+    path.write_text(text[:start] + text[text.index("[[limit]]", start + 1) :])
+    words = ("--precision", "bf16", "--context", "alone", "--engine", "reference")
+    done = cli("run", *words, "--check", "limits", "--tolerances", str(tolerances))
+    assert done.returncode == 1
+    assert "1 ERROR, 4 KNOWN" in done.stdout
+    assert "bf16.toml: no [[limit]] for form 'exp_log', engine 'reference'" in done.stdout
+
+
 def test_a_listed_refusal_is_skipped_in_the_engines_words(cli: Cli) -> None:
     done = cli("run", "--case", "op-alone-bf16-onnxruntime")
     assert done.returncode == 3, "nothing was executed"
