@@ -39,9 +39,9 @@ def plugin(session: nox.Session) -> None:
     build = ["cmake", "-S", "plugin", "-B", "build/plugin", "-G", "Ninja", *session.posargs]
     told = session.run(*build, silent=True, success_codes=[0, 1])
     # CMake wraps its own sentence in a page of context.
-    found = re.search(r"CMake Error[^\n]*\n+((?:  [^\n]+\n)+)", str(told))
+    found = re.search(r"CMake Error:?([^\n]*)\n+((?:  [^\n]+\n)*)", str(told))
     if found:
-        session.error(" ".join(found[1].split()).rstrip("."))
+        session.error(" ".join((found[2] or found[1]).split()).rstrip("."))
     session.run("cmake", "--build", "build/plugin")
 
 

@@ -52,7 +52,13 @@ def cli() -> None:
 @_filtered
 @click.option("--list", "listing", is_flag=True, help="Print the selected cases' ids and stop.")
 @click.option("--check", "checks", multiple=True, metavar="NAME", help="Only this check.")
-@click.option("--seed", default=0, show_default=True, help="Of the random part of the samples.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Of the random part of the samples.",
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -100,7 +106,13 @@ def replay(folder: Path) -> None:
 
 
 @cli.command()
-@click.option("--seed", default=0, show_default=True, help="Of samples and properties.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Of samples and properties.",
+)
 @click.option("--mutant", "names", multiple=True, metavar="NAME", help="Only this mutant.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the table here.")
 def mutants(seed: int, names: tuple[str, ...], json_file: Path | None) -> None:
@@ -150,7 +162,13 @@ def doctor() -> None:
 )
 @click.option("--check", "checks", multiple=True, metavar="NAME", help="Only this check.")
 @click.option("--quick", is_flag=True, help="Build no composed plan beside the plugin.")
-@click.option("--seed", default=0, show_default=True, help="Of the random part of the samples.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Of the random part of the samples.",
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -195,7 +213,13 @@ _observe = click.option(
 @click.option(
     "--sample", is_flag=True, help="Observe `run`'s sample instead of all inputs; no record."
 )
-@click.option("--seed", default=0, show_default=True, help="Of the random part of the sample.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Of the random part of the sample.",
+)
 @click.option(
     "--out",
     type=_path,

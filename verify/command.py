@@ -23,6 +23,7 @@ from verify.cases import ENGINES, select
 from verify.engines import engine
 from verify.engines.onnxruntime import PROVIDER_VARIABLE
 from verify.errors import InputError
+from verify.findings import LIMITS_CHECK
 from verify.interrupt import noticed
 from verify.mutants import CHECKS
 from verify.replay import replay as replay_one
@@ -70,6 +71,12 @@ def run(
     for check in checks:
         if check not in CHECKS:
             raise InputError(f"--check {check!r}: unknown; allowed: {', '.join(CHECKS)}")
+    if checks and LIMITS_CHECK not in checks:  # properties are those of Mish alone
+        selected = tuple(case for case in selected if case.context == "alone")
+        if not selected:
+            raise InputError(
+                f"--check {', '.join(checks)}: properties are checked in context alone"
+            )
     os.environ[PROVIDER_VARIABLE] = ort_provider
     plan = Plan(selected, load(tolerances), seed, out, checks)
     results: list[CaseResult] = []
@@ -130,8 +137,7 @@ def output_folder(out: Path) -> Iterator[None]:
         (out / "record.json").unlink(missing_ok=True)
         yield
     finally:
-        lock.release()
-        (out / ".lock").unlink(missing_ok=True)
+        lock.release()  # the file stays: whoever takes it away may take another run's
 
 
 def record_of(
@@ -208,11 +214,19 @@ def replay(folder: Path) -> int:
     path = folder / "record.json"
     if not path.exists():
         return replay_one(folder)
-    stored = [f.replay.folder for f in records.load(path).findings if f.replay and f.replay.folder]
-    if not stored:
-        Console().print(f"{path}: no finding about values to replay", highlight=False)
-        return 0
-    return max([replay_one(folder / name) for name in stored])
+    findings = records.load(path).findings
+    stored = [f.replay.folder for f in findings if f.replay and f.replay.folder]
+    if not stored and findings:
+        raise InputError(f"{path}: no finding about values; run the lines that it holds")
+    codes, damaged = [0], []
+    for name in stored:
+        try:
+            codes.append(replay_one(folder / name))
+        except InputError as error:
+            damaged.append(str(error))
+    if damaged:
+        raise InputError("; ".join(damaged))
+    return max(codes)
 
 
 def mutants(seed: int, names: tuple[str, ...], json_file: Path | None) -> int:

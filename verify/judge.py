@@ -260,6 +260,8 @@ def _complete(
                 f"output {name}: expected {len(x) * channels[name]} elements, got {array.size}"
             )
     for view in views:
+        if not len(view.argument) == len(view.expected) == len(x):
+            raise VacuousError(f"output {view.label}: the oracle has another number of elements")
         array = outputs[view.output]
         if view.channel is not None and array.shape[1:2] != (channels[view.output],):
             raise VacuousError(
@@ -487,7 +489,7 @@ def _covers(deviation: Deviation, part: _Part, argument: Float64) -> Array:
     covered = (
         (argument >= low) & (argument <= high) & (part.broken_kind == KINDS.index(deviation.kind))
     )
-    if deviation.kind == "ulp":
+    if deviation.kind in ("ulp", "sign"):
         covered &= part.broken_error <= deviation.largest_error
     return np.asarray(covered)
 

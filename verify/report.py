@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -109,16 +110,16 @@ def print_findings(console: Console, findings: Sequence[Finding]) -> None:
     """Every finding with its numbers and how to see it again."""
     for finding in findings:
         console.print()
-        for line in finding.lines():
+        for line in _told(finding):
             console.print(line, markup=False, highlight=False, soft_wrap=True)
-        if finding.replay is not None:
-            state = "" if finding.replay.reproduced else "  NOT REPRODUCED"
-            console.print(
-                f"  replay    {finding.replay.line}{state}",
-                markup=False,
-                highlight=False,
-                soft_wrap=True,
-            )
+
+
+def _told(finding: Finding) -> list[str]:
+    lines = finding.lines()
+    if finding.replay is not None:
+        state = "" if finding.replay.reproduced else "  NOT REPRODUCED"
+        lines.append(f"  replay    {finding.replay.line}{state}")
+    return lines
 
 
 def print_summary(console: Console, results: Sequence[CaseResult], seed: int, out: Path) -> None:
@@ -151,18 +152,23 @@ def junit(path: Path, results: Sequence[CaseResult]) -> None:
     for result in results:
         test = TestCase(result.case.id, classname=f"verify.{result.case.engine}")
         if result.verdict == "ERROR":
-            test.result = [Error(result.reason, "ERROR")]
+            test.result = [Error(_xml(result.reason), "ERROR")]
         elif result.verdict in FAILING:
-            failure = Failure(result.reason, result.verdict)
-            failure.text = "\n".join(line for f in result.findings for line in f.lines())
+            failure = Failure(_xml(result.reason), result.verdict)
+            failure.text = _xml("\n".join(line for f in result.findings for line in _told(f)))
             test.result = [failure]
         elif result.verdict in ("SKIPPED", "BUILT"):
-            test.result = [Skipped(f"{result.verdict}: {result.reason}")]
+            test.result = [Skipped(_xml(f"{result.verdict}: {result.reason}"))]
         suite.add_testcase(test)
     xml = JUnitXml()
     xml.add_testsuite(suite)
     text: bytes = xml.tostring()  # type: ignore[no-untyped-call]
     write_text(path, text.decode())
+
+
+def _xml(text: str) -> str:
+    """Without the characters that XML 1.0 has no way to write."""
+    return re.sub("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", text)
 
 
 def print_killings(console: Console, table: Sequence[Killing], alarms: Sequence[str]) -> None:

@@ -205,10 +205,16 @@ def _check(
         judgement = judge(views, outputs, inputs.values, case.precision, limits)
         requests += [request(f, inputs.values, views) for f in from_judgement(case, judgement)]
     outcomes: list[Outcome] = []
+    broken: list[str] = []
     if case.context == "alone":
         subject = Subject(case, lambda c: plan.tolerances.limits(plan.bound(c)), sessions)
-        chosen = [prop for prop in PROPERTIES if plan.runs(prop.name)]
-        outcomes = check(subject, chosen, plan.seed)
+        for prop in (prop for prop in PROPERTIES if plan.runs(prop.name)):
+            try:
+                outcomes += check(subject, [prop], plan.seed)
+            except InputError:
+                raise
+            except Exception as error:  # the other checks and their findings still count
+                broken.append(f"{prop.name}: {type(error).__name__}: {error}")
         for falsified in (outcome.falsified for outcome in outcomes):
             if falsified is None:
                 continue
@@ -219,10 +225,13 @@ def _check(
                 others.append(rerun(found, plan.seed, plan.own_tolerances, words))
             else:
                 requests.append(request(values, falsified.x, _views(falsified.x, case)))
-    if judgement is None and not outcomes:
+    if judgement is None and not outcomes and not broken:
         raise VacuousError("no check applies")
     findings = (*store_all(requests, plan.out / "findings"), *others)
     verdict, reason = _verdict(judgement, findings)
+    if broken:
+        verdict = verdict if findings else "ERROR"
+        reason = "; ".join([*([reason] if findings else []), *broken])
     return replace(
         result,
         verdict=verdict,
@@ -236,17 +245,23 @@ def _check(
 
 
 def _breach(found: Finding, x: Array, subject: Subject, limits: Limits) -> Finding | None:
-    """The finding of a property, told as one about values, if its input breaks a limit too."""
-    outputs = {"y": subject.run(x)}
+    """The finding of a property, told as one about values, if its own input breaks a limit.
+
+    None where it does not: what replays must be the fault that the finding tells of.
+    """
     flat = np.ascontiguousarray(x).reshape(-1)
-    if not len(flat):
+    if found.point is None or not len(flat):
         return None
-    views = _views(x, found.case)
-    judged = judge(views, outputs, flat, found.case.precision, limits, whole_sample=False)
-    if not judged.breaches:
+    try:
+        outputs = {"y": subject.run(x)}
+        views = _views(x, found.case)
+        judged = judge(views, outputs, flat, found.case.precision, limits, whole_sample=False)
+    except Exception:  # what can't be run again as it was is not about values
         return None
-    worst = max(judged.breaches, key=lambda breach: breach.worst.error_ulp)
-    return replace(found, point=worst.worst, band=worst.band, kind=worst.kind, limit=worst.limit)
+    for breach in judged.breaches:
+        if breach.kind == found.kind and breach.worst.x_bits == found.point.x_bits:
+            return replace(found, point=breach.worst, band=breach.band, limit=breach.limit)
+    return None
 
 
 def _views(x: Array, case: Case) -> tuple[View, ...]:

@@ -77,8 +77,8 @@ class Deviation:
     """A finding accepted for the cases that match: beyond any of its bounds it fails again.
 
     ``x``: range of what Mish is given (after Conv, the product), both ends included. ``kind``:
-    what is wrong there: NaN instead of a number, a wrong infinity, a wrong sign, or an error of
-    at most ``largest_error`` ULP.
+    what is wrong there: NaN instead of a number, a wrong infinity, a wrong sign or an error in
+    ULP, the last two of at most ``largest_error`` ULP.
     ``largest_count`` bounds the inputs concerned in a sample, ``largest_count_of_all`` in an
     exhaustive run.
     """
@@ -385,8 +385,9 @@ def _deviation(raw: _Deviation, precision: Precision, path: Path, key: str) -> D
     where, (low, high) = f"{path}: {key}", raw.x
     if math.isnan(low) or math.isnan(high) or low > high:
         raise InputError(f"{where}: x = [{low}, {high}]; expected [lowest, highest]")
-    if (raw.largest_error is None) == (raw.kind == "ulp"):
-        wanted = "is required" if raw.kind == "ulp" else "does not apply"
+    measured = raw.kind in ("ulp", "sign")  # the others are off by infinitely many ULP
+    if (raw.largest_error is None) == measured:
+        wanted = "is required" if measured else "does not apply"
         raise InputError(f"{where}: largest_error (in ULP) {wanted} with kind {raw.kind!r}")
     sixteen = precision.total_bits == 16
     if sixteen and raw.largest_count_of_all is not None:

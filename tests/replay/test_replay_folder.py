@@ -250,11 +250,13 @@ def test_how_a_command_ends(tmp_path: Path) -> None:
     assert ran.end == "did not end within the time limit"
     assert not ran.failed
     assert not ran.passed
-    shown = "replay: FAIL: 1\n  y: x 1 x_bits 0x0001 more\n"
-    assert Ran(1, shown).shows("y", "0x0001")
-    assert not Ran(1, shown).shows("neg", "0x0001")
-    assert not Ran(0, shown).shows("y", "0x0001")
-    assert not Ran(1, "the finding's x_bits 0x0001 ").shows("y", "0x0001")
+    shown = "replay: FAIL: 1\n  y: x 1 x_bits 0x0001  error inf ULP (nan)  limit 2 ULP\n"
+    assert Ran(1, shown).shows("y", "0x0001", "nan")
+    assert not Ran(1, shown).shows("y", "0x0001", "ulp"), "another fault"
+    assert Ran(1, shown.replace(" (nan)", "")).shows("y", "0x0001", "ulp")
+    assert not Ran(1, shown).shows("neg", "0x0001", "nan")
+    assert not Ran(0, shown).shows("y", "0x0001", "nan")
+    assert not Ran(1, "the finding's x_bits 0x0001 ").shows("y", "0x0001", "nan")
 
 
 def test_commands_of_engines(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

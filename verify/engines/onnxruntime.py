@@ -12,6 +12,7 @@ from verify.engines.base import (
     installed_version,
 )
 from verify.engines.quiet import quieten
+from verify.errors import InputError
 from verify.precision import Precision
 
 __all__ = ["PROVIDER_VARIABLE", "OnnxRuntime"]
@@ -28,8 +29,12 @@ class OnnxRuntime:
 
     @property
     def provider(self) -> str:
-        """``cpu`` or ``cuda``."""
-        return os.environ.get(PROVIDER_VARIABLE, "cpu")
+        """``cpu`` or ``cuda``; raises InputError where the variable says anything else."""
+        chosen = os.environ.get(PROVIDER_VARIABLE, "cpu")
+        if chosen not in _PROVIDERS:
+            allowed = ", ".join(_PROVIDERS)
+            raise InputError(f"{PROVIDER_VARIABLE}={chosen}: unknown provider; allowed: {allowed}")
+        return chosen
 
     def status(self) -> Status:
         """Whether the chosen provider is there."""

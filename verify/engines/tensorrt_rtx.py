@@ -60,5 +60,7 @@ class TensorrtRtx:
                     except BrokenProcessPool:
                         results.append(EngineFailure("TensorRT-RTX aborted its process"))
                         break
+                    except Exception as error:  # whatever a build raises is its own verdict
+                        results.append(EngineFailure(f"{type(error).__name__}: {error}"))
             pending = pending[len(results) - (len(models) - len(pending)) :]
         return results

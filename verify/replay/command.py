@@ -61,10 +61,16 @@ class Ran:
         """The values were compared, and are right."""
         return self.code == 0 and "replay: PASS: " in self.output
 
-    def shows(self, label: str, x_bits: str) -> bool:
-        """It failed, and printed this input among the failing elements (of this output)."""
+    def shows(self, label: str, x_bits: str, kind: str) -> bool:
+        """It failed, and printed this input among the failing elements (of this output).
+
+        ``kind`` is what is wrong with it: ``nan``, ``inf``, ``sign`` or ``ulp``.
+        """
+        mark = " ULP " if kind == "ulp" else f" ULP ({kind}) "
         return self.failed and any(
-            line.startswith(f"  {label}:" if label else "  ") and f" x_bits {x_bits} " in line
+            line.startswith(f"  {label}:" if label else "  ")
+            and f" x_bits {x_bits} " in line
+            and f"{mark} limit " in line
             for line in self.output.splitlines()
         )
 

@@ -211,7 +211,7 @@ def _covers(number: int, view: Any, measured: Measured) -> Any:
     counts = [run[0] for run in view["limits"]]
     covered = np.repeat([number in run[4] for run in view["limits"]], counts)
     covered &= measured.kind == KINDS.index(deviation["kind"])
-    if deviation["kind"] == "ulp":
+    if deviation["kind"] in ("ulp", "sign"):
         covered &= measured.error <= deviation["largest_error"]
     return covered
 

@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from verify.engines import Session
+from verify.engines.onnxruntime import PROVIDER_VARIABLE
 from verify.findings import LIMITS_CHECK, Finding, Replay
 from verify.oracle import View
 from verify.precision import Array
@@ -107,6 +108,9 @@ def rerun(
     words += ["--check", finding.check, "--seed", str(seed)]
     if tolerances is not None:
         words += ["--tolerances", str(tolerances.resolve())]
+    provider = os.environ.get(PROVIDER_VARIABLE, "cpu")
+    if provider != "cpu" and not again:
+        words += ["--ort-provider", provider]
     reproduced = _NESTED in os.environ or _fails_again(words, finding)
     return replace(finding, replay=Replay(None, shlex.join(["python", *words]), reproduced))
 
@@ -130,8 +134,12 @@ def _fails_again(words: Sequence[str], finding: Finding) -> bool:
             )
         except subprocess.TimeoutExpired:
             return False
-    shown = finding.point is None or finding.point.x_bits in ran.stdout
-    return ran.returncode == 1 and shown
+    lines = ran.stdout.splitlines()
+    told = any(line.startswith(f"{finding.case.id}: {finding.check}: ") for line in lines)
+    shown = finding.point is None or any(
+        line.startswith("  x ") and finding.point.x_bits in line.split() for line in lines
+    )
+    return ran.returncode == 1 and told and shown
 
 
 def _write(request: Request, folder: Path) -> Command:
@@ -146,17 +154,20 @@ def _write(request: Request, folder: Path) -> Command:
         allowed = over.largest_count_of_all if request.exhaustive else over.largest_count
     x, at = request.x, finding.point.index
     if x.ndim == 1:
-        with request.open_session() as session:
-            chosen = shrink(
-                finding,
-                at,
-                x,
-                views,
-                request.limits,
-                session,
-                over=over,
-                exhaustive=request.exhaustive,
-            )
+        try:
+            with request.open_session() as session:
+                chosen = shrink(
+                    finding,
+                    at,
+                    x,
+                    views,
+                    request.limits,
+                    session,
+                    over=over,
+                    exhaustive=request.exhaustive,
+                )
+        except Exception:  # the engine breaks down now: the finding is kept with all its inputs
+            chosen = np.arange(len(x))
         x, views, at = x[chosen], subset(views, chosen), int(np.flatnonzero(chosen == at)[0])
     command = request.command or command_of(finding.case.engine)
     write(
@@ -178,7 +189,7 @@ def _executed(written: tuple[Finding, Path, Command]) -> Finding:
     finding, folder, command = written
     assert finding.point is not None
     ran = execute(command, folder, seconds=TIME_LIMIT)
-    reproduced = ran.shows(finding.output, finding.point.x_bits)
+    reproduced = ran.shows(finding.output, finding.point.x_bits, finding.kind)
     return replace(finding, replay=Replay(folder, command.line(folder), reproduced))
 
 
