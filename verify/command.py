@@ -27,7 +27,7 @@ from verify.findings import LIMITS_CHECK
 from verify.interrupt import noticed
 from verify.mutants import CHECKS
 from verify.replay import replay as replay_one
-from verify.run import CaseResult, Plan, verify
+from verify.run import CaseResult, Job, verify
 from verify.tolerances import load
 
 __all__ = [
@@ -78,7 +78,7 @@ def run(
                 f"--check {', '.join(checks)}: properties are checked in context alone"
             )
     os.environ[PROVIDER_VARIABLE] = ort_provider
-    plan = Plan(selected, load(tolerances), seed, out, checks)
+    job = Job(selected, load(tolerances), seed, out, checks)
     results: list[CaseResult] = []
     with output_folder(out):
         try:
@@ -90,10 +90,10 @@ def run(
                     progress.update(task, advance=1, description=result.case.id)
                     pressed()
 
-                verify(plan, done)
+                verify(job, done)
         finally:
             # What is finished is kept, also when Ctrl-C ends the run.
-            text = record_of(plan, results, complete=len(results) == len(selected)).to_json()
+            text = record_of(job, results, complete=len(results) == len(selected)).to_json()
             for path in (out / "record.json", *([json_file] if json_file else [])):
                 records.write_text(path, text)
             if junit:
@@ -141,14 +141,14 @@ def output_folder(out: Path) -> Iterator[None]:
 
 
 def record_of(
-    plan: Plan,
+    job: Job,
     results: list[CaseResult],
     *,
     complete: bool,
     command: Literal["run", "gate"] = "run",
 ) -> records.Record:
     """What the command found, for programs."""
-    used = dict.fromkeys(case.engine for case in plan.cases)
+    used = dict.fromkeys(case.engine for case in job.cases)
     engines = []
     for name in used:
         status = engine(name).status()
@@ -166,12 +166,12 @@ def record_of(
         schema_version=1,
         command=command,
         complete=complete,
-        seed=plan.seed,
-        tolerances=str(plan.tolerances.folder),
+        seed=job.seed,
+        tolerances=str(job.tolerances.folder),
         environment=records.environment(engines),
         cases=tuple(_case_record(result) for result in results),
         findings=tuple(
-            records.finding_record(finding, plan.out)
+            records.finding_record(finding, job.out)
             for result in results
             for finding in result.findings
         ),

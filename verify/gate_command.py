@@ -25,7 +25,7 @@ from verify.interrupt import noticed
 from verify.library import read
 from verify.mutants import CHECKS
 from verify.precision import PRECISIONS, Precision, by_name
-from verify.run import CaseResult, Plan, verify
+from verify.run import CaseResult, Job, verify
 from verify.tolerances import load
 
 __all__ = ["gate"]
@@ -67,7 +67,7 @@ def gate(
     allowed = load(tolerances)
     console, results = Console(), list[CaseResult]()
     asked = tuple(by_name(name) for name in precisions)
-    plan = Plan(gates.cases_of(asked or PRECISIONS, checks), allowed, seed, out, checks)
+    job = Job(gates.cases_of(asked or PRECISIONS, checks), allowed, seed, out, checks)
     last: Outcome | None = None
     with output_folder(out):
         try:
@@ -78,14 +78,14 @@ def gate(
             with ExitStack() as stack:
                 runner = Tensorrt(target.plugin)
                 stack.callback(runner.close)
-                last = _run(console, runner, target, plan, asked, results, stack, quick=quick)
+                last = _run(console, runner, target, job, asked, results, stack, quick=quick)
         except gates.CouldNotVerify as error:
             last = Outcome("COULD NOT VERIFY", str(error), 3)
         except gates.DoNotShip as error:
             last = Outcome("DO NOT SHIP", f"{plugin.name}: {error}", 1)
         finally:
             # What is finished is kept, also when Ctrl-C ends the run.
-            text = record_of(plan, results, complete=last is not None, command="gate").to_json()
+            text = record_of(job, results, complete=last is not None, command="gate").to_json()
             for path in (out / "record.json", *([json_file] if json_file else [])):
                 records.write_text(path, text)
             if junit:
@@ -98,7 +98,7 @@ def _run(
     console: Console,
     runner: Tensorrt,
     target: gates.Target,
-    plan: Plan,
+    job: Job,
     asked: tuple[Precision, ...],
     results: list[CaseResult],
     stack: ExitStack,
@@ -127,9 +127,9 @@ def _run(
     def again(case: Case) -> tuple[str, ...]:
         return _again(target, case)
 
-    cases = gates.cases_of(tested, plan.checks)
-    plan = replace(
-        plan, cases=cases, node=target.node, engines=engines, again=again, beside=not quick
+    cases = gates.cases_of(tested, job.checks)
+    job = replace(
+        job, cases=cases, node=target.node, engines=engines, again=again, beside=not quick
     )
     with noticed() as pressed, progress_bar() as progress:
         task = progress.add_task("gate", total=len(cases))
@@ -139,8 +139,8 @@ def _run(
             progress.update(task, advance=1, description=result.case.id)
             pressed()
 
-        verify(plan, done)
-    others = list(gates.neighbours(runner, tested, plan.seed, stack, quick=quick))
+        verify(job, done)
+    others = list(gates.neighbours(runner, tested, job.seed, stack, quick=quick))
     report.print_table(console, results)
     for result in results:
         if result.layers:
@@ -154,7 +154,7 @@ def _run(
             report.print_findings(console, [finding])
             for line in gates.opinions(finding, others):
                 _say(console, line)
-    report.print_summary(console, results, plan.seed, plan.out)
+    report.print_summary(console, results, job.seed, job.out)
     return gates.outcome(results, f"{about} on TensorRT {status.version}, {status.device}")
 
 

@@ -32,13 +32,13 @@ from verify.replay import Command, Request, feed, rerun, store_all, tensorrt_run
 from verify.samples import Sample, sample
 from verify.tolerances import DEFAULT_FOLDER, Limits, Tolerances
 
-__all__ = ["FAILING", "CaseResult", "Plan", "model_of", "verify"]
+__all__ = ["FAILING", "CaseResult", "Job", "model_of", "verify"]
 
 FAILING = ("FAIL", "STALE", "ERROR")
 
 
 @dataclass(frozen=True)
-class Plan:
+class Job:
     """What a run does. ``checks``: names of checks to run, empty for all of them.
 
     ``node``: how the plugin library under test is registered, None where none was given: the
@@ -98,67 +98,63 @@ class CaseResult:
     listed: str = ""
 
 
-def verify(plan: Plan, report: Callable[[CaseResult], None]) -> list[CaseResult]:
-    """Verify every case of the plan, engine by engine; ``report`` gets each result as it comes.
+def verify(job: Job, report: Callable[[CaseResult], None]) -> list[CaseResult]:
+    """Verify every case of the job, engine by engine; ``report`` gets each result as it comes.
 
     Never raises for what an engine does, nor for a case without limits: that is a verdict.
     Raises InputError where a finding can't be stored.
     """
     results = []
-    for name in dict.fromkeys(case.engine for case in plan.cases):
-        cases = [case for case in plan.cases if case.engine == name]
-        for result in _on_engine(plan, plan.engines(name), cases):
+    for name in dict.fromkeys(case.engine for case in job.cases):
+        cases = [case for case in job.cases if case.engine == name]
+        for result in _on_engine(job, job.engines(name), cases):
             results.append(result)
             report(result)
     return results
 
 
-def _on_engine(
-    plan: Plan, runner: Executor | Builder, cases: Sequence[Case]
-) -> Iterator[CaseResult]:
+def _on_engine(job: Job, runner: Executor | Builder, cases: Sequence[Case]) -> Iterator[CaseResult]:
     status = runner.status()
     if status.executes and isinstance(runner, Executor):
-        with Sessions(partial(_open_alone, plan, runner)) as sessions:
+        with Sessions(partial(_open_alone, job, runner)) as sessions:
             for case in cases:
-                yield _execute(plan, runner, case, sessions)
+                yield _execute(job, runner, case, sessions)
     elif status.builds and isinstance(runner, Builder):
-        yield from _build(plan, runner, cases)
+        yield from _build(job, runner, cases)
     else:
         needs = f"; it needs {status.install}" if status.install else ""
         for case in cases:
             yield CaseResult(case, "SKIPPED", status.reason + needs)
 
 
-def _open_alone(
-    plan: Plan, runner: Executor, form: str, precision: Precision, rank: int
-) -> Session:
+def _open_alone(job: Job, runner: Executor, form: str, precision: Precision, rank: int) -> Session:
     """A session for a property; Refused where a plugin has no such counterpart."""
-    if plan.node is not None and form != "plugin":
-        if not plan.beside:
+    if job.node is not None and form != "plugin":
+        if not job.beside:
             raise Refused("nothing is built beside the plugin")
         try:
-            plan.tolerances.limits(Case(form, "alone", precision, runner.name))
+            job.tolerances.limits(Case(form, "alone", precision, runner.name))
         except InputError as error:  # what has no limits is nothing to compare with
             raise Refused(str(error)) from None
-    return runner.open(_alone(form, precision, rank, plan.node), precision)
+    return runner.open(_alone(form, precision, rank, job.node), precision)
 
 
-def _execute(plan: Plan, runner: Executor, case: Case, sessions: Sessions) -> CaseResult:
+def _execute(job: Job, runner: Executor, case: Case, sessions: Sessions) -> CaseResult:
     """The verdict on one case of an engine that executes here."""
-    result = CaseResult(case, "ERROR", body=plan.is_body(case))
-    refusal = plan.tolerances.refusal(plan.bound(case))
+    result = CaseResult(case, "ERROR", body=job.is_body(case))
+    refusal = job.tolerances.refusal(job.bound(case))
     try:
-        with runner.open(model_of(case, plan.node), case.precision) as session:
+        with runner.open(model_of(case, job.node), case.precision) as session:
             if refusal is not None:
                 reason = f"{refusal.key} no longer happens"
                 return replace(result, verdict="STALE", reason=reason)
             if isinstance(session, TensorrtSession):
                 result = replace(result, layers=tuple(layer.kind for layer in session.layers))
             try:
-                limits = plan.tolerances.limits(plan.bound(case))
+                limits = job.tolerances.limits(job.bound(case))
             except InputError as error:  # an engine that nobody measured yet, say
                 return replace(result, reason=str(error))
-            return _check(plan, runner, result, limits, session, sessions)
+            return _check(job, runner, result, limits, session, sessions)
     except InputError:
         raise
     except Lacking as words:
@@ -177,7 +173,7 @@ def _execute(plan: Plan, runner: Executor, case: Case, sessions: Sessions) -> Ca
 
 
 def _check(
-    plan: Plan,
+    job: Job,
     runner: Executor,
     result: CaseResult,
     limits: Limits,
@@ -191,26 +187,26 @@ def _check(
     others: list[Finding] = []
 
     def request(finding: Finding, x: Array, views: Sequence[View]) -> Request:
-        model = model_of(case, plan.node)
+        model = model_of(case, job.node)
         if x.ndim != 1:
-            model = _alone(case.form, case.precision, x.ndim, plan.node)
+            model = _alone(case.form, case.precision, x.ndim, job.node)
         again = partial(runner.open, model, case.precision)
         model, command = _replayed(runner, model, case.precision)
         return Request(finding, model, x, views, limits, again, command)
 
-    inputs = _sample(case.precision, plan.seed)
-    if plan.runs(LIMITS_CHECK):
-        views = _expected(case.context, case.precision, plan.seed)
+    inputs = _sample(case.precision, job.seed)
+    if job.runs(LIMITS_CHECK):
+        views = _expected(case.context, case.precision, job.seed)
         outputs = session.run(feed(inputs.values, case.context))
         judgement = judge(views, outputs, inputs.values, case.precision, limits)
         requests += [request(f, inputs.values, views) for f in from_judgement(case, judgement)]
     outcomes: list[Outcome] = []
     broken: list[str] = []
     if case.context == "alone":
-        subject = Subject(case, lambda c: plan.tolerances.limits(plan.bound(c)), sessions)
-        for prop in (prop for prop in PROPERTIES if plan.runs(prop.name)):
+        subject = Subject(case, lambda c: job.tolerances.limits(job.bound(c)), sessions)
+        for prop in (prop for prop in PROPERTIES if job.runs(prop.name)):
             try:
-                outcomes += check(subject, [prop], plan.seed)
+                outcomes += check(subject, [prop], job.seed)
             except InputError:
                 raise
             except Exception as error:  # the other checks and their findings still count
@@ -221,13 +217,13 @@ def _check(
             found = finding(case, falsified)
             values = _breach(found, falsified.x, subject, limits)
             if values is None:
-                words = () if plan.again is None else plan.again(case)
-                others.append(rerun(found, plan.seed, plan.own_tolerances, words))
+                words = () if job.again is None else job.again(case)
+                others.append(rerun(found, job.seed, job.own_tolerances, words))
             else:
                 requests.append(request(values, falsified.x, _views(falsified.x, case)))
     if judgement is None and not outcomes and not broken:
         raise VacuousError("no check applies")
-    findings = (*store_all(requests, plan.out / "findings"), *others)
+    findings = (*store_all(requests, job.out / "findings"), *others)
     verdict, reason = _verdict(judgement, findings)
     if broken:
         verdict = verdict if findings else "ERROR"
@@ -280,10 +276,10 @@ def _verdict(judgement: Judgement | None, findings: Sequence[Finding]) -> tuple[
     return "PASS", ""
 
 
-def _build(plan: Plan, runner: Builder, cases: Sequence[Case]) -> Iterator[CaseResult]:
+def _build(job: Job, runner: Builder, cases: Sequence[Case]) -> Iterator[CaseResult]:
     built = runner.build([model_of(case) for case in cases], [c.precision for c in cases])
     for case, outcome in zip(cases, built, strict=True):
-        refusal = plan.tolerances.refusal(bound_by(case))
+        refusal = job.tolerances.refusal(bound_by(case))
         body = case.form == "plugin"
         if isinstance(outcome, Built):
             if refusal is not None:

@@ -11,7 +11,7 @@ from verify.cases import Case, parse, select
 from verify.findings import LIMITS_CHECK
 from verify.mutants import CHECKS, Killing, kill, score, spare
 from verify.precision import FP32, by_name
-from verify.run import FAILING, CaseResult, Plan, verify
+from verify.run import FAILING, CaseResult, Job, verify
 from verify.tolerances import load
 
 TOLERANCES = load()
@@ -71,7 +71,7 @@ def test_no_false_alarm_in_any_context(seed: int, tmp_path: Path) -> None:
     """Seed 0 is what the command line tests run; 16-bit samples don't depend on the seed."""
     cases = select(precisions=["fp32"], engines=["reference", "onnxruntime"])
     results: list[CaseResult] = []
-    verify(Plan(cases, TOLERANCES, seed, tmp_path, (LIMITS_CHECK,)), results.append)
+    verify(Job(cases, TOLERANCES, seed, tmp_path, (LIMITS_CHECK,)), results.append)
     failed = {r.case.id: r.reason for r in results if r.verdict in FAILING}
     assert failed == {}
     assert len(results) == 50
@@ -79,7 +79,7 @@ def test_no_false_alarm_in_any_context(seed: int, tmp_path: Path) -> None:
 
 def test_sixteen_bit_cases_hold_on_every_input(tmp_path: Path) -> None:
     cases = select(precisions=["fp16", "bf16"], engines=["reference", "onnxruntime"])
-    results = verify(Plan(cases, TOLERANCES, 0, tmp_path, (LIMITS_CHECK,)), lambda _: None)
+    results = verify(Job(cases, TOLERANCES, 0, tmp_path, (LIMITS_CHECK,)), lambda _: None)
     assert {r.case.id: r.reason for r in results if r.verdict in FAILING} == {}
     executed = [r for r in results if r.verdict != "SKIPPED"]
     assert len(executed) == 75

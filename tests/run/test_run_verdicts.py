@@ -15,7 +15,7 @@ from verify.engines.reference import Reference
 from verify.findings import Finding
 from verify.precision import Array, Precision
 from verify.replay import rerun
-from verify.run import CaseResult, Plan, verify
+from verify.run import CaseResult, Job, verify
 from verify.tolerances import load
 
 CASE = parse("composed-alone-fp16-reference")
@@ -65,8 +65,8 @@ class Broken:
 
 
 def result(engine: Executor, folder: Path, *checks: str) -> CaseResult:
-    plan = Plan((CASE,), load(), 0, folder, checks, engines=lambda _: engine)
-    (found,) = verify(plan, lambda _: None)
+    job = Job((CASE,), load(), 0, folder, checks, engines=lambda _: engine)
+    (found,) = verify(job, lambda _: None)
     return found
 
 
