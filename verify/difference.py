@@ -52,7 +52,7 @@ class Snapshot:
 
 
 def read(path: Path) -> Snapshot:
-    """Read ``record.json`` of a run, a sweep's record or an observation.
+    """Read ``record.json`` of a run or of the gate, a sweep's record or an observation.
 
     Raises InputError, in one line, for anything else.
     """
@@ -67,7 +67,7 @@ def read(path: Path) -> Snapshot:
         return _of_sweep(path, sweeps.load(path))
     if kind == "observe":
         return _of_observation(path, observations.load(path))
-    if kind == "run":
+    if kind in ("run", "gate"):
         return _of_run(path, runs.load(path))
     raise InputError(f"{path}: neither a record nor an observation")
 
@@ -154,6 +154,7 @@ def difference(before: Snapshot, after: Snapshot) -> tuple[list[str], bool]:
         for fact in dict.fromkeys([*a.facts, *b.facts]):
             old, new = a.facts.get(fact, "unknown"), b.facts.get(fact, "unknown")
             if old != new and "unknown" not in (old, new):
+                changed |= fact == "verdict"
                 lines.append(f"  {fact}: {old} -> {new}")
         lines += [f"  {line}" for line in bands]
     return lines, changed

@@ -25,16 +25,14 @@ __all__ = ["observe_sample"]
 def observe_sample(
     runner: Executor, case: Case, model: bytes, limits: Limits, sample: Sample
 ) -> tuple[Observation, Judgement]:
-    """Execute and judge a case on ``sample``; its checksum is that of one unit.
+    """Execute and judge a case on ``sample``, as a run does; its checksum is that of one unit.
 
     Of equal errors the lowest x counts, as the sample is in its order.
     """
     with open_single(runner, model, case.precision) as session:
         outputs = session.run(feed(sample.values, case.context))
     views = expected(case.context, sample.values, case.precision)
-    judgement = judge(
-        views, outputs, sample.values, case.precision, limits, whole_sample=False, few=tallies.FEW
-    )
+    judgement = judge(views, outputs, sample.values, case.precision, limits, few=tallies.FEW)
     observation = of(
         case.id,
         tallies.of(judgement),

@@ -6,7 +6,7 @@ import os
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -17,19 +17,19 @@ from rich.text import Text
 from verify import observation as observations
 from verify import report
 from verify.cases import Case, bound_by, parse, select
-from verify.engines import EngineFailure, Executor, Refused, engine
+from verify.engines import EngineFailure, Executor, Lacking, Refused, engine
 from verify.engines.onnxruntime import PROVIDER_VARIABLE
 from verify.errors import InputError
-from verify.findings import Finding, number
+from verify.findings import Finding, from_judgement, number
 from verify.histogram import EDGES
-from verify.judge import VacuousError
-from verify.record import write_text
+from verify.judge import Judgement, VacuousError
+from verify.record import environment, write_text
 from verify.run import model_of
 from verify.sample_observation import observe_sample
 from verify.samples import sample
 from verify.sweep import findings as found
 from verify.sweep import record as records
-from verify.sweep.run import Host, Part, sweep
+from verify.sweep.run import Host, Part, engine_records, sweep
 from verify.sweep.span import Span, shard, whole
 from verify.tolerances import Tolerances, load
 
@@ -38,18 +38,24 @@ __all__ = ["merge", "sweep_cases"]
 
 @dataclass(frozen=True)
 class _Result:
-    """What came of one case; no record where it was not executed."""
+    """What came of one case; no record where it was not executed.
+
+    ``measured``: what ``--observe`` is to keep.
+    """
 
     case: Case
     verdict: str
     reason: str = ""
     record: records.SweepRecord | None = None
     findings: list[Finding] = field(default_factory=list)
+    measured: observations.Observation | None = None
+    unobserved: str = ""  # why `measured` could not be kept
 
 
 @dataclass(frozen=True)
 class _Job:
     tolerances: Tolerances
+    own_tolerances: Path | None
     shard: str
     out: Path
     observe: Path | None
@@ -100,12 +106,12 @@ def sweep_cases(
     if observe and len({case.engine for case in selected}) > 1:
         raise InputError(f"--observe {observe}: a file is of one engine; give --engine")
     os.environ[PROVIDER_VARIABLE] = ort_provider
-    job = _Job(load(tolerances), shard, out, observe)
+    job = _Job(load(tolerances), tolerances, shard, out, observe)
     for case in selected:
         job.span(case)
     if observe:
         if observe.exists():
-            observations.load(observe)
+            _same_machine(observe, selected[0])
         _writable(observe.parent, f"--observe {observe}")
     if not sample:
         _writable(job.folder, f"--out {out}")
@@ -113,9 +119,10 @@ def sweep_cases(
     with _Bar() as bar:
         for case in selected:
             if sample:
-                results.append(_guarded(job, case, lambda r, c: _sampled(job, r, c, seed)))
+                result = _guarded(job, case, lambda r, c: _sampled(job, r, c, seed))
             else:
-                results.append(_guarded(job, case, lambda r, c: _swept(job, r, c, bar)))
+                result = _guarded(job, case, lambda r, c: _swept(job, r, c, bar))
+            results.append(_observed(job, result))
     _print(console, results)
     report.print_findings(console, [f for result in results for f in result.findings])
     where = job.observe if sample else out
@@ -123,7 +130,41 @@ def sweep_cases(
     told = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
     console.print()
     console.print(f"{told}; in {where}", highlight=False, soft_wrap=True)
+    for result in results:
+        if result.unobserved:
+            raise InputError(result.unobserved)
     return _exit_code(results)
+
+
+def _same_machine(path: Path, case: Case) -> None:
+    """Find out before the work that an observation is of another engine or machine."""
+    old, runner = observations.load(path), engine(case.engine)
+    status = runner.status()
+    if not status.executes or not isinstance(runner, Executor):
+        return
+    ours = {
+        "engine": status.engine,
+        "version": status.version,
+        "device": status.device,
+        "cpu": environment(engine_records(runner)).cpu,
+    }
+    for what, value in ours.items():
+        if getattr(old, what) != value:
+            raise InputError(
+                f"{path}: observed with {what} {getattr(old, what)!r}, not {value!r}; "
+                "name another file"
+            )
+
+
+def _observed(job: _Job, result: _Result) -> _Result:
+    """Keep what was measured; a file that can't take it is told once all else is."""
+    if job.observe is None or result.measured is None:
+        return result
+    try:
+        observations.observe(job.observe, result.measured)
+    except InputError as error:
+        return replace(result, unobserved=str(error))
+    return result
 
 
 def _guarded(job: _Job, case: Case, execute: Callable[[Executor, Case], _Result]) -> _Result:
@@ -140,6 +181,8 @@ def _guarded(job: _Job, case: Case, execute: Callable[[Executor, Case], _Result]
         return execute(runner, case)
     except InputError:
         raise
+    except Lacking as words:
+        return _Result(case, "SKIPPED", str(words))
     except Refused as words:
         if refusal is not None and refusal.words in str(words):
             return _Result(case, "SKIPPED", f"refused: {words}")
@@ -147,7 +190,14 @@ def _guarded(job: _Job, case: Case, execute: Callable[[Executor, Case], _Result]
     except (EngineFailure, VacuousError) as error:
         return _Result(case, "ERROR", str(error))
     except Exception as error:  # an engine may raise anything
-        return _Result(case, "ERROR", " ".join(f"{type(error).__name__}: {error}".split()))
+        return _Result(case, "ERROR", _words(error))
+
+
+def _words(error: BaseException) -> str:
+    """What an engine raised, on one line."""
+    if isinstance(error, EngineFailure | VacuousError):
+        return str(error)
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _swept(job: _Job, runner: Executor, case: Case, bar: _Bar) -> _Result:
@@ -155,10 +205,10 @@ def _swept(job: _Job, runner: Executor, case: Case, bar: _Bar) -> _Result:
     model, span, path = model_of(case), job.span(case), job.path(case)
     bar.start(case.id, span.inputs)
     backend = Host(runner, case, model, limits)
-    record, interrupted = sweep(backend, runner, case, model, limits, span, bar.advance)
+    record, ended = sweep(backend, runner, case, model, limits, span, bar.advance)
     if record.tally.inputs:
         write_text(path, record.to_json())
-    if interrupted:
+    if isinstance(ended, KeyboardInterrupt):
         Console(stderr=True).print(
             f"kept {record.coverage} inputs of {case.id} in {path}"
             if record.tally.inputs
@@ -167,22 +217,41 @@ def _swept(job: _Job, runner: Executor, case: Case, bar: _Bar) -> _Result:
             soft_wrap=True,
         )
         raise KeyboardInterrupt
-    if job.observe:
-        observations.observe(job.observe, _observation(record))
     findings = found.findings(case, record, limits)
-    stored = found.store(findings, record, limits, model, runner, job.folder / "findings")
-    return _Result(case, record.verdict, _reason(record), record, stored)
+    folder = job.folder / "findings"
+    try:
+        findings = found.store(
+            findings, record, limits, model, runner, folder, tolerances=job.own_tolerances
+        )
+    except Exception:
+        if ended is None:
+            raise
+        # The engine is broken: what it did wrong before is told without a replay.
+    if ended is not None:
+        why = f"{_words(ended)}, after {record.coverage} inputs"
+        reason = "; ".join(filter(None, (_reason(record), why)))
+        return _Result(case, record.verdict, reason, record, findings)
+    return _Result(
+        case, record.verdict, _reason(record), record, findings, measured=_observation(record)
+    )
 
 
 def _sampled(job: _Job, runner: Executor, case: Case, seed: int) -> _Result:
     limits = job.tolerances.limits(bound_by(case))
     chosen = sample(case.precision, seed)
     new, judgement = observe_sample(runner, case, model_of(case), limits, chosen)
-    assert job.observe is not None
-    observations.observe(job.observe, new)
-    reason = f"{chosen.coverage} inputs, seed {seed}"
-    verdict = "FAIL" if judgement.breaches else "KNOWN" if judgement.accepted else "PASS"
-    return _Result(case, verdict, reason)
+    verdict, why = _verdict(case, judgement)
+    reason = "; ".join(filter(None, (why, f"{chosen.coverage} inputs, seed {seed}")))
+    return _Result(case, verdict, reason, measured=new)
+
+
+def _verdict(case: Case, judgement: Judgement) -> tuple[str, str]:
+    """The verdict of `run` on the same sample, and why."""
+    if judgement.breaches:
+        return "FAIL", from_judgement(case, judgement)[0].message
+    if judgement.stale:
+        return "STALE", "; ".join(f"{d.key} no longer happens" for d in judgement.stale)
+    return "KNOWN" if judgement.accepted else "PASS", ""
 
 
 def _observation(record: records.SweepRecord) -> observations.Observation:
@@ -208,14 +277,14 @@ def merge(
     record = records.merge_records(named, limits)
     path = out or Path(".verify/sweep") / f"{case.id}.json"
     write_text(path, record.to_json())
-    if observe:
-        observations.observe(observe, _observation(record))
     console = Console()
     findings = found.findings(case, record, limits)
     result = _Result(case, record.verdict, _reason(record), record, findings)
     _print(console, [result])
     report.print_findings(console, findings)
     console.print(f"record in {path}", highlight=False, soft_wrap=True)
+    if observe:
+        observations.observe(observe, _observation(record))
     return _exit_code([result])
 
 
@@ -243,7 +312,10 @@ _COLUMNS = (
 
 
 def _print(console: Console, results: Sequence[_Result]) -> None:
-    """One row per case: verdict, coverage, the worst error no deviation is about, and speed."""
+    """One row per case: verdict, coverage, the worst error no deviation is about, and speed.
+
+    No worst error where a deviation is about every input.
+    """
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in _COLUMNS:
         right = name in ("inputs", "worst ULP", "limit", "inputs/s", "x engine")
@@ -293,13 +365,18 @@ def _print_bands(console: Console, record: records.SweepRecord) -> None:
 
 def _cells(record: records.SweepRecord) -> list[str]:
     judged = [(b.outside, b.limit, b.band) for b in record.tally.bands if b.outside is not None]
-    point, limit, band = max(judged, key=lambda item: item[0].error_ulp if item[0] else 0.0)
-    assert point is not None
+    worst = max(judged, key=lambda item: item[0].error_ulp, default=None)
+    told = ["", "", ""]
+    if worst is not None:
+        point, limit, band = worst
+        told = [
+            number(round(point.error_ulp, 4)),
+            "exact" if limit is None else number(limit),
+            f"x = {number(point.x)}, {band}",
+        ]
     return [
         record.coverage,
-        number(round(point.error_ulp, 4)),
-        "exact" if limit is None else number(limit),
-        f"x = {number(point.x)}, {band}",
+        *told,
         f"{record.timing.inputs_per_second:.3g}",
         f"{record.timing.ratio:.2f}",
         record.checksum,

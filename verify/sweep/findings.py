@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import shlex
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from verify.cases import Case
 from verify.engines import Executor
+from verify.engines.onnxruntime import PROVIDER_VARIABLE
 from verify.findings import Finding, Replay, from_judgement
 from verify.judge import Breach, Judgement, Point
 from verify.oracle import expected
@@ -23,6 +28,11 @@ from verify.sweep.tally import BreachTally
 from verify.tolerances import Deviation, Limits
 
 __all__ = ["findings", "store"]
+
+# In the environment of a line that is being tried, as for `verify.replay.rerun`: what is run
+# there executes no lines in turn.
+_NESTED = "VERIFY_NESTED"
+_TIME_LIMIT = 120.0  # seconds for a sweep of 16 bits
 
 
 def findings(case: Case, record: SweepRecord, limits: Limits) -> list[Finding]:
@@ -48,10 +58,14 @@ def store(
     model: bytes,
     runner: Executor,
     folder: Path,
+    *,
+    tolerances: Path | None = None,
 ) -> list[Finding]:
     """Store the findings in ``folder`` with their replays; see `verify.replay.store_all`.
 
-    A count exceeded takes all inputs to show: its replay is the sweep itself.
+    A count exceeded takes all inputs to show: its replay is the sweep itself, executed for 16
+    bits; fp32's would take as long as what found it, and counts as not reproduced.
+    ``tolerances`` is a user's own folder.
     """
     requests, others = [], []
     breaches = {(b.output, b.band, b.result, b.kind): b for b in record.tally.breaches}
@@ -66,9 +80,39 @@ def store(
         if kept:
             requests.append(_request(finding, kept[0], limits, model, runner))
         else:
-            words = ["python", "-m", "verify", "sweep", "--case", finding.case.id]
-            others.append(replace(finding, replay=Replay(None, shlex.join(words), True)))
+            words = ["-m", "verify", "sweep", "--case", finding.case.id]
+            if tolerances is not None:
+                words += ["--tolerances", str(tolerances.resolve())]
+            provider = os.environ.get(PROVIDER_VARIABLE, "cpu")
+            if finding.case.engine == "onnxruntime" and provider != "cpu":
+                words += ["--ort-provider", provider]
+            line = shlex.join(["python", *words])
+            others.append(replace(finding, replay=Replay(None, line, _shown(words, finding))))
     return [*store_all(requests, folder), *others]
+
+
+def _shown(words: Sequence[str], finding: Finding) -> bool:
+    """Whether a sweep, executed in a folder that is thrown away, shows the finding again."""
+    if finding.case.precision.total_bits > 16 or _NESTED in os.environ:
+        return False
+    # Our packages may be importable from the current folder only, which is another one there.
+    path = [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, _NESTED: "1", "PYTHONPATH": os.pathsep.join(filter(None, path))}
+    with TemporaryDirectory(prefix="verify-") as folder:
+        try:
+            ran = subprocess.run(
+                [sys.executable, *words],
+                cwd=folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=_TIME_LIMIT,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return False
+    return ran.returncode == 1 and finding.message in ran.stdout
 
 
 def _request(

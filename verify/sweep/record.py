@@ -9,15 +9,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 from pydantic import ValidationError
 
+from verify.bands import BANDS
 from verify.cases import Case, parse
 from verify.errors import InputError
+from verify.histogram import BUCKETS
+from verify.judge import KINDS
+from verify.oracle import expected
 from verify.record import Environment, Verdict
 from verify.sweep.checksum import checksum
 from verify.sweep.span import Span, unit_size, whole
-from verify.sweep.tally import Schema, Tally, merge
-from verify.tolerances import Limits
+from verify.sweep.tally import FEW, Schema, Tally, merge
+from verify.tolerances import RESULTS, Limits
 
 __all__ = [
     "OverCount",
@@ -132,7 +137,6 @@ def build(
         for d in limits.deviations
         if everything and counts.get(d.key, 0) > d.largest_count_of_all
     )
-    total = units * unit_size(case.precision)
     return SweepRecord(
         schema_version=1,
         command="sweep",
@@ -140,7 +144,7 @@ def build(
         case=case.id,
         body=case.form == "plugin",
         verdict=_verdict(tally, stale, over),
-        coverage=f"{tally.inputs:_} of {total:_}".replace("_", " "),
+        coverage=_coverage(tally, case),
         model=hashlib.sha256(model).hexdigest(),
         plan=plan,
         limits=limits_digest(limits),
@@ -156,6 +160,10 @@ def build(
         digests=tuple(digests),
         timing=timing,
     )
+
+
+def _coverage(tally: Tally, case: Case) -> str:
+    return f"{tally.inputs:_} of {1 << case.precision.total_bits:_}".replace("_", " ")
 
 
 def _verdict(tally: Tally, stale: Sequence[str], over: Sequence[OverCount]) -> Verdict:
@@ -204,14 +212,61 @@ def _damage(record: SweepRecord) -> str:
     inputs = (record.end - record.first) * record.unit
     if record.tally.inputs != inputs:
         return f"{record.tally.inputs} inputs in {record.end - record.first} units"
-    outputs = {band.output for band in record.tally.bands}
+    fault = _damaged_tally(record.tally, parse(record.case))
+    if fault:
+        return fault
+    if record.coverage != _coverage(record.tally, parse(record.case)):
+        return f"coverage {record.coverage!r} of {inputs} inputs"
+    if (record.stale or record.over) and not record.exhaustive:
+        return "deviations are counted, but not all inputs were covered"
+    verdict = _verdict(record.tally, record.stale, record.over)
+    failed = not record.complete and record.verdict == "ERROR" and verdict != "FAIL"
+    if record.verdict != verdict and not failed:
+        return f"verdict {record.verdict}; what was found makes it {verdict}"
+    return ""
+
+
+def _damaged_tally(tally: Tally, case: Case) -> str:
+    """What the parts of a tally say of each other that can't be, empty if nothing."""
+    one = case.precision.round(np.zeros(1))
+    outputs = [view.label for view in expected(case.context, one, case.precision)]
+    unknown = {band.output for band in tally.bands}.difference(outputs)
+    if unknown:
+        return f"bands of {', '.join(sorted(unknown))}; the outputs are {', '.join(outputs)}"
     for output in outputs:
-        bands = [band for band in record.tally.bands if band.output == output]
-        if sum(band.samples for band in bands) != inputs:
-            return f"the bands of {output} don't add up to {inputs} inputs"
-    for band in record.tally.bands:
-        if sum(band.histogram) != band.samples:
+        if sum(band.samples for band in tally.bands if band.output == output) != tally.inputs:
+            return f"the bands of {output} don't add up to {tally.inputs} inputs"
+    accepted: dict[tuple[str, str, str], int] = {}  # by a deviation: beyond a limit, no breach
+    for band in tally.bands:
+        key = (band.output, band.band, band.result)
+        if key in accepted or band.band not in BANDS or band.result not in RESULTS:
+            return f"an unknown band, or one twice: {' '.join(key)}"
+        if len(band.histogram) != BUCKETS or min(band.histogram) < 0:
+            return f"the histogram of {band.band} has not {BUCKETS} counts"
+        if sum(band.histogram) != band.samples or not band.samples:
             return f"the histogram of {band.band} does not add up to {band.samples}"
+        if min(band.nan, band.inf, band.sign, band.breaches) < 0:
+            return f"a negative count in {band.band}"
+        if not band.nan + band.inf + band.sign <= band.breaches <= band.samples:
+            return f"{band.breaches} of {band.samples} inputs of {band.band} are beyond the limit"
+        accepted[key] = band.breaches
+    for breach in tally.breaches:
+        key = (breach.output, breach.band, breach.result)
+        if key not in accepted or breach.kind not in KINDS:
+            return f"breaches of an unknown band or kind: {' '.join(key)}, {breach.kind}"
+        if {len(breach.first), len(breach.worst)} != {min(FEW, breach.count)} or breach.count < 1:
+            return f"{breach.count} breaches in {breach.band}, of which others are told"
+        accepted[key] -= breach.count
+        if accepted[key] < 0:
+            return f"more breaches of {' '.join(key)} than inputs beyond its limit"
+    # An input counts once for its deviation, in however many outputs it deviates.
+    counted = sum(deviation.count for deviation in tally.deviations)
+    for output in outputs:
+        beyond = sum(count for key, count in accepted.items() if key[0] == output)
+        if beyond > counted:
+            return f"{beyond} of {output} are beyond their limit, {counted} are accepted"
+    if counted > sum(accepted.values()):
+        return f"{counted} inputs are accepted, {sum(accepted.values())} beyond their limit"
     return ""
 
 

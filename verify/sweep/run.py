@@ -133,20 +133,28 @@ def sweep(
     limits: Limits,
     span: Span,
     progress: Callable[[Part], None] = lambda part: None,
-) -> tuple[SweepRecord, bool]:
-    """Sweep ``span``; return its record and whether Ctrl-C ended it, after the units done."""
+) -> tuple[SweepRecord, BaseException | None]:
+    """Sweep ``span``; return its record and what ended it early: Ctrl-C or an error, or None.
+
+    The record is then of the units done, never complete after an error, and its verdict ERROR
+    unless there are breaches. Raises the error where no unit was done.
+    """
     start = time.perf_counter()
     # One list is the whole state, so that an interrupt finds it before or after a part.
     done = [Part(span.first, span.first, tallies.empty(), (), 0.0)]
-    interrupted = False
+    ended: BaseException | None = None
     try:
         for part in backend.parts(span):
             done.append(part)
             progress(part)
             if len(done) > 64:
                 done = [_joined(done)]
-    except KeyboardInterrupt:
-        interrupted = True
+    except KeyboardInterrupt as pressed:
+        ended = pressed
+    except Exception as error:  # an engine may raise anything
+        if done[-1].end == span.first:
+            raise
+        ended = error
     found = _joined(done)
     inputs, seconds = found.tally.inputs, time.perf_counter() - start
     date = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
@@ -162,7 +170,10 @@ def sweep(
         digests=found.digests,
         timing=timing(date, seconds, found.engine_seconds / backend.jobs, inputs),
     )
-    return record, interrupted
+    if isinstance(ended, Exception):
+        verdict = "FAIL" if record.verdict == "FAIL" else "ERROR"
+        record = record.model_copy(update={"complete": False, "verdict": verdict})
+    return record, ended
 
 
 def _joined(parts: Sequence[Part]) -> Part:
