@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
+from verify import interrupt
 from verify.errors import InputError
 
 __all__ = ["main"]
@@ -98,7 +103,8 @@ def run(**options: Any) -> None:
 def replay(folder: Path) -> None:
     """Show a finding again: FOLDER is a finding's, or a whole output folder.
 
-    Exit code: 1 it fails again, 0 it passes now, 2 the folder is incomplete or damaged.
+    Exit code: 1 it fails again, 0 it passes now, 2 the folder is incomplete or damaged, 3 the
+    output folder holds no findings.
     """
     from verify.command import replay as command
 
@@ -289,17 +295,36 @@ def diff(before: Path, after: Path) -> None:
 
 def main() -> None:
     """Run the command line; bad input ends in one line and exit code 2, Ctrl-C in 130."""
+    interrupt.install()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that can't show a name is no fault
+            stream.reconfigure(errors="backslashreplace")
     try:
-        cli(standalone_mode=False)
+        try:
+            cli(standalone_mode=False)
+        finally:
+            sys.stdout.flush()
     except InputError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)
     except click.ClickException as error:
         click.echo(f"error: {error.format_message()}", err=True)
         sys.exit(2)
+    except BrokenPipeError:  # the reader has gone, as `head` does; nothing more can be told
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         sys.exit(130)
+    except Exception as error:
+        if interrupt.pressed():  # an import that Ctrl-C broke ends in an error of its own
+            click.echo("interrupted", err=True)
+            sys.exit(130)
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            click.echo(f"error: standard output: {error.strerror}", err=True)
+            sys.exit(2)
+        raise
 
 
 if __name__ == "__main__":

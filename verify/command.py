@@ -17,14 +17,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from verify import interrupt, report
 from verify import record as records
-from verify import report
 from verify.cases import ENGINES, select
 from verify.engines import engine
 from verify.engines.onnxruntime import PROVIDER_VARIABLE
 from verify.errors import InputError
 from verify.findings import LIMITS_CHECK
-from verify.interrupt import noticed
 from verify.mutants import CHECKS
 from verify.replay import replay as replay_one
 from verify.run import CaseResult, Job, verify
@@ -77,18 +76,19 @@ def run(
             raise InputError(
                 f"--check {', '.join(checks)}: properties are checked in context alone"
             )
+    check_targets(out, json_file, junit)
     os.environ[PROVIDER_VARIABLE] = ort_provider
     job = Job(selected, load(tolerances), seed, out, checks)
     results: list[CaseResult] = []
     with output_folder(out):
         try:
-            with noticed() as pressed, progress_bar() as progress:
+            with progress_bar() as progress:
                 task = progress.add_task("verify", total=len(selected))
 
                 def done(result: CaseResult) -> None:
                     results.append(result)
                     progress.update(task, advance=1, description=result.case.id)
-                    pressed()
+                    interrupt.check()
 
                 verify(job, done)
         finally:
@@ -133,11 +133,47 @@ def output_folder(out: Path) -> Iterator[None]:
     except OSError as error:
         raise InputError(f"--out {out}: can't be written: {error.strerror}") from None
     try:
-        shutil.rmtree(out / "findings", ignore_errors=True)
-        (out / "record.json").unlink(missing_ok=True)
+        _clear(out)
         yield
     finally:
         lock.release()  # the file stays: whoever takes it away may take another run's
+
+
+def _clear(out: Path) -> None:
+    """Take the last run's record and findings away, and nothing that isn't one's."""
+    findings, path = out / "findings", out / "record.json"
+    ours = all((folder / "replay.sh").is_file() for folder in findings.glob("*"))
+    if path.exists():
+        try:
+            ours &= "schema_version" in json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, TypeError):
+            ours = False
+    if not ours:
+        raise InputError(
+            f"--out {out}: its record.json or findings are not of this suite; choose another folder"
+        )
+    try:
+        if findings.exists():
+            shutil.rmtree(findings)
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"--out {out}: can't be cleared: {error.strerror}") from None
+
+
+def check_targets(out: Path, json_file: Path | None, junit: Path | None) -> None:
+    """Refuse a file that can't be written before the work, not after it."""
+    for option, path in (("--json", json_file), ("--junit", junit)):
+        if path is None:
+            continue
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{option} {path}: can't be written: {error.strerror}") from None
+        if path.is_dir() or not os.access(path.parent, os.W_OK):
+            raise InputError(f"{option} {path}: can't be written there; name a file")
+    targets = [p.resolve() for p in (out / "record.json", json_file, junit) if p is not None]
+    if len(set(targets)) != len(targets):
+        raise InputError("--json, --junit and the record are the same file; choose three")
 
 
 def record_of(
@@ -216,7 +252,10 @@ def replay(folder: Path) -> int:
         return replay_one(folder)
     findings = records.load(path).findings
     stored = [f.replay.folder for f in findings if f.replay and f.replay.folder]
-    if not stored and findings:
+    if not findings:
+        Console().print(f"{path}: no findings to replay", highlight=False, markup=False)
+        return 3
+    if not stored:
         raise InputError(f"{path}: no finding about values; run the lines that it holds")
     codes, damaged = [0], []
     for name in stored:
@@ -242,6 +281,10 @@ def mutants(seed: int, names: tuple[str, ...], json_file: Path | None) -> int:
     tolerances = load()
     right = select(contexts=("alone",), engines=("reference", "onnxruntime"))
     right = tuple(case for case in right if tolerances.refusal(case) is None)
+    for name in ("reference", "onnxruntime"):
+        status = engine(name).status()
+        if not status.executes:
+            raise InputError(f"mutants run on {name}: {status.reason}; {status.install}")
     console, table, alarms = Console(), list[Killing](), list[str]()
     with progress_bar() as progress:
         task = progress.add_task("mutants", total=len(chosen) + len(right))

@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from verify import gate as gates
+from verify import interrupt, report
 from verify import record as records
-from verify import report
 from verify.cases import Case
 from verify.command import output_folder, progress_bar, record_of
 from verify.engines import Builder, Executor, engine
@@ -21,7 +21,6 @@ from verify.engines.inspection import reformats
 from verify.engines.tensorrt import Tensorrt
 from verify.errors import InputError
 from verify.gate import Outcome
-from verify.interrupt import noticed
 from verify.library import read
 from verify.mutants import CHECKS
 from verify.precision import PRECISIONS, Precision, by_name
@@ -131,13 +130,13 @@ def _run(
     job = replace(
         job, cases=cases, node=target.node, engines=engines, again=again, beside=not quick
     )
-    with noticed() as pressed, progress_bar() as progress:
+    with progress_bar() as progress:
         task = progress.add_task("gate", total=len(cases))
 
         def done(result: CaseResult) -> None:
             results.append(result)
             progress.update(task, advance=1, description=result.case.id)
-            pressed()
+            interrupt.check()
 
         verify(job, done)
     others = list(gates.neighbours(runner, tested, job.seed, stack, quick=quick))

@@ -1,35 +1,40 @@
-"""Ctrl-C that can't get lost in a library that catches every exception."""
+"""Ctrl-C that ends a command once: not lost in a library that catches everything, not doubled."""
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["noticed"]
+__all__ = ["check", "install", "pressed"]
+
+_PRESSED: list[bool] = []
 
 
-@contextmanager
-def noticed() -> Iterator[Callable[[], None]]:
-    """Raise KeyboardInterrupt at Ctrl-C, and again at the next call of what is yielded.
+def install() -> None:
+    """Raise KeyboardInterrupt at the first Ctrl-C and ignore the others. For the main thread.
 
-    Code in between that swallows the first one (a bare ``except`` in a library, a finalizer)
-    only delays the end until then. For the main thread.
+    What is finished is being kept by then, and a second one would only spoil that.
     """
-    pressed = False
+    _PRESSED.clear()
+    signal.signal(signal.SIGINT, _press)
 
-    def press(_signal: int, _frame: FrameType | None) -> None:
-        nonlocal pressed
-        pressed = True
+
+def pressed() -> bool:
+    """Whether Ctrl-C was pressed since `install`."""
+    return bool(_PRESSED)
+
+
+def check() -> None:
+    """Raise KeyboardInterrupt again if Ctrl-C was pressed.
+
+    Code that swallowed the first one (a bare ``except`` in a library, a finalizer) only delays
+    the end until the next call.
+    """
+    if _PRESSED:
         raise KeyboardInterrupt
 
-    def check() -> None:
-        if pressed:
-            raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGINT, press)
-    try:
-        yield check
-    finally:
-        signal.signal(signal.SIGINT, before)
+def _press(_signal: int, _frame: FrameType | None) -> None:
+    _PRESSED.append(True)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt

@@ -67,36 +67,39 @@ def print_table(console: Console, results: Sequence[CaseResult]) -> None:
     names = ("case", "verdict", "samples", "worst ULP", "limit", "where", "why")
     rows = [_row(result) for result in results]
     widths = [max(len(row[i]) for row in (names, *rows)) for i in range(len(names))]
-    # Only the last column may be cut: an id or a number that is cut is of no use. Without a
-    # terminal nothing is.
+    # Only the last column may be cut, or left out: an id or a number that is cut is of no use.
     rest = sum(widths[:-1]) + 2 * len(names)
-    widths[-1] = max(min(widths[-1], console.width - rest), 12) if console.is_terminal else 500
+    shown = len(names)
+    if console.is_terminal:
+        widths[-1] = min(widths[-1], console.width - rest)
+        shown -= widths[-1] < 12
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for i, name in enumerate(names):
+    for i, name in enumerate(names[:shown]):
         table.add_column(
             name,
             justify="right" if name in ("samples", "worst ULP", "limit") else "left",
             no_wrap=True,
             overflow="ellipsis",
+            min_width=widths[i],
             max_width=widths[i],
         )
     for result, row in zip(results, rows, strict=True):
-        cells = [Text(cell) for cell in row]  # an engine's words are no markup
+        cells = [Text(cell) for cell in row[:shown]]  # an engine's words are no markup
         cells[1].stylize(_STYLE[result.verdict])
         table.add_row(*cells)
-    print_wide(console, table, rest + widths[-1])
+    print_wide(console, table, sum(widths[:shown]) + 2 * shown)
 
 
 def print_wide(console: Console, table: Table, width: int = 400) -> None:
-    """Print a table; without a terminal in full width and without padding at the ends."""
-    if console.is_terminal:
+    """Print a table in full width, whatever the terminal's; no padding where there is none."""
+    if console.is_terminal and console.width >= width:
         console.print(table)
         return
-    console.width = max(console.width, width)
-    with console.capture() as captured:
-        console.print(table)
+    wide = Console(file=console.file, width=width, force_terminal=console.is_terminal)
+    with wide.capture() as captured:
+        wide.print(table)
     for line in captured.get().splitlines():
-        console.print(line.rstrip(), markup=False, highlight=False, soft_wrap=True)
+        console.file.write(line.rstrip() + "\n")
 
 
 def _row(result: CaseResult) -> tuple[str, ...]:
@@ -141,7 +144,8 @@ def print_summary(console: Console, results: Sequence[CaseResult], seed: int, ou
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     counts = Counter(result.verdict for result in results)
     told = ", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "no cases"
-    console.print(f"{told}; seed {seed}; record in {out / 'record.json'}", highlight=False)
+    line = f"{told}; seed {seed}; record in {out / 'record.json'}"
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def junit(path: Path, results: Sequence[CaseResult]) -> None:

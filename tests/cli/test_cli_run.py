@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import os
 import resource
@@ -12,8 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from verify.cases import parse
 from verify.record import load
+from verify.report import print_table
+from verify.run import CaseResult
 from verify.tolerances import DEFAULT_FOLDER
 
 Cli = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -209,6 +214,8 @@ def test_one_check_alone(cli: Cli, tmp_path: Path) -> None:
         (["run", *ONE, "--out", "file/out"], "file/out"),
         (["run", *ONE, "--out", "file"], "--out"),
         (["run", *ONE, "--json", "file/x.json"], "file/x.json"),
+        (["run", *ONE, "--json", "."], "--json"),
+        (["run", *ONE, "--json", "x", "--junit", "x"], "same file"),
         (["run", "--frobnicate"], "--frobnicate"),
         (["replay", "absent"], "absent"),
         (["mutants", "--mutant", "x-man"], "x-man"),
@@ -278,6 +285,48 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path: Path) -> None:
     record = load(tmp_path / ".verify/record.json")
     assert not record.complete
     assert len(record.cases) < 150
+
+
+def test_a_second_ctrl_c_spoils_nothing(tmp_path: Path) -> None:
+    started = _start(tmp_path, "--engine", "reference", "--engine", "tensorrt_rtx")
+    _await(tmp_path / ".verify/.lock")
+    time.sleep(1.5)
+    for _ in range(3):
+        started.send_signal(signal.SIGINT)
+        time.sleep(0.03)
+    _, errors = started.communicate(timeout=30)
+    assert started.returncode == 130, errors
+    assert not load(tmp_path / ".verify/record.json").complete
+
+
+def test_nothing_of_the_users_is_taken_away(cli: Cli, tmp_path: Path) -> None:
+    out = tmp_path / "own"
+    (out / "findings").mkdir(parents=True)
+    (out / "findings/thesis.txt").write_text("precious")
+    done = cli("run", *ONE, "--check", "sign", "--out", "own")
+    assert done.returncode == 2
+    assert "--out own: " in done.stderr
+    assert (out / "findings/thesis.txt").read_text() == "precious"
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "record.json").write_text("[1, 2]")
+    assert cli("run", *ONE, "--check", "sign", "--out", "other").returncode == 2
+    assert (other / "record.json").read_text() == "[1, 2]"
+
+
+def test_a_folder_without_findings_replays_nothing(cli: Cli) -> None:
+    assert cli("run", *ONE, "--check", "sign").returncode == 0
+    done = cli("replay", ".verify")
+    assert done.returncode == 3
+    assert "no findings to replay" in done.stdout
+
+
+def test_a_narrow_terminal_keeps_verdict_and_numbers() -> None:
+    result = CaseResult(parse("composed-residual-fp16-reference"), "SKIPPED", "because " * 20)
+    file = io.StringIO()
+    print_table(Console(width=40, force_terminal=True, file=file), [result])
+    assert "composed-residual-fp16-reference" in file.getvalue()
+    assert "SKIPPED" in file.getvalue()
 
 
 def test_two_runs_into_one_folder_are_refused(cli: Cli, tmp_path: Path) -> None:

@@ -2,10 +2,18 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 
 import pytest
 
-from verify.interrupt import noticed
+from verify import interrupt
+
+
+@pytest.fixture(autouse=True)
+def _restored() -> Iterator[None]:
+    before = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def careless() -> None:
@@ -18,12 +26,18 @@ def careless() -> None:
 
 
 def test_a_swallowed_interrupt_comes_back() -> None:
-    before = signal.getsignal(signal.SIGINT)
+    interrupt.install()
+    interrupt.check()
+    assert not interrupt.pressed()
+    careless()
+    assert interrupt.pressed()
+    with pytest.raises(KeyboardInterrupt):
+        interrupt.check()
 
-    with noticed() as check:
-        check()
-        careless()
 
-        with pytest.raises(KeyboardInterrupt):
-            check()
-    assert signal.getsignal(signal.SIGINT) is before
+def test_a_second_one_does_not_spoil_what_is_being_kept() -> None:
+    interrupt.install()
+    careless()
+    os.kill(os.getpid(), signal.SIGINT)
+    interrupt.install()
+    interrupt.check()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
 from verify.engines import plan
@@ -54,13 +54,24 @@ class TensorrtRtx:
             context = multiprocessing.get_context("spawn")
             with ProcessPoolExecutor(1, context, plan.use_rtx) as pool:
                 futures = [pool.submit(plan.build, model, p.name) for model, p in pending]
-                for future in futures:
-                    try:
-                        results.append(future.result())
-                    except BrokenProcessPool:
-                        results.append(EngineFailure("TensorRT-RTX aborted its process"))
-                        break
-                    except Exception as error:  # whatever a build raises is its own verdict
-                        results.append(EngineFailure(f"{type(error).__name__}: {error}"))
+                try:
+                    for future in futures:
+                        results.append(_outcome(future))
+                        if isinstance(future.exception(), BrokenProcessPool):
+                            break
+                except BaseException:  # nobody wants the plans under way any more
+                    for process in multiprocessing.active_children():
+                        process.kill()
+                    pool.shutdown(cancel_futures=True)
+                    raise
             pending = pending[len(results) - (len(models) - len(pending)) :]
         return results
+
+
+def _outcome(future: Future[Built | Refused | EngineFailure]) -> Built | Refused | EngineFailure:
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        return EngineFailure("TensorRT-RTX aborted its process")
+    except Exception as error:  # whatever a build raises is its own verdict
+        return EngineFailure(f"{type(error).__name__}: {error}")

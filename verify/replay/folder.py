@@ -242,9 +242,13 @@ def _pretty(record: dict[str, Any]) -> str:
 def _script(compare: bytes, command: Command) -> str:
     return (
         "#!/bin/sh\n"
-        "# Shows the finding again: exit code 1 while it is there, 0 when it is gone.\n"
+        "# Shows the finding again: exit code 1 and `replay: FAIL:` while it is there, 0 when\n"
+        "# it is gone, 2 where a file is missing.\n"
         f"# compare.py has sha256 {hashlib.sha256(compare).hexdigest()}\n"
         'cd -- "$(dirname -- "$0")" || exit 2\n'
+        "for file in model.onnx compare.py; do\n"
+        '  [ -s "$file" ] || { echo "$file is missing or empty" >&2; exit 2; }\n'
+        "done\n"
         f"{command.script()}"
     )
 

@@ -85,6 +85,11 @@ class Host:
                 yield pending.popleft().result()
         except BrokenProcessPool:
             raise EngineFailure(f"{self._case.engine} took its process with it") from None
+        except BaseException:
+            # Nobody wants what is under way any more, and it may take long.
+            for process in multiprocessing.active_children():
+                process.kill()
+            raise
         finally:
             pool.shutdown(cancel_futures=True)
 
