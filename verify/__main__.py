@@ -7,6 +7,7 @@ import io
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,37 @@ def _filtered(command: Any) -> Any:
     return command
 
 
+_path = click.Path(path_type=Path)
+_tolerances = click.option(
+    "--tolerances", type=_path, help="Folder with fp32.toml, fp16.toml and bf16.toml of your own."
+)
+_observe = click.option(
+    "--observe", type=_path, metavar="FILE", help="Put what was measured into this observation."
+)
+_out = click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(".verify"),
+    show_default=True,
+    help="Folder for record.json and the findings.",
+)
+_json = click.option("--json", "json_file", type=_path, help="Also write the record here.")
+_junit = click.option("--junit", type=_path, help="Write a JUnit file.")
+_checks = click.option("--check", "checks", multiple=True, metavar="NAME", help="Only this check.")
+_ort_provider = click.option(
+    "--ort-provider",
+    type=click.Choice(["cpu", "cuda"]),
+    default="cpu",
+    show_default=True,
+    help="ONNX Runtime's execution provider.",
+)
+
+
+def _seed(text: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    kind = click.IntRange(min=0)
+    return click.option("--seed", type=kind, default=0, show_default=True, help=text)
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 def cli() -> None:
     """Verify Mish on ONNX Runtime and TensorRT against a float64 oracle."""
@@ -56,37 +88,13 @@ def cli() -> None:
 @cli.command()
 @_filtered
 @click.option("--list", "listing", is_flag=True, help="Print the selected cases' ids and stop.")
-@click.option("--check", "checks", multiple=True, metavar="NAME", help="Only this check.")
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Of the random part of the samples.",
-)
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path(".verify"),
-    show_default=True,
-    help="Folder for record.json and the findings.",
-)
-@click.option(
-    "--json", "json_file", type=click.Path(path_type=Path), help="Also write the record here."
-)
-@click.option("--junit", type=click.Path(path_type=Path), help="Write a JUnit file.")
-@click.option(
-    "--tolerances",
-    type=click.Path(path_type=Path),
-    help="Folder with fp32.toml, fp16.toml and bf16.toml of your own.",
-)
-@click.option(
-    "--ort-provider",
-    type=click.Choice(["cpu", "cuda"]),
-    default="cpu",
-    show_default=True,
-    help="ONNX Runtime's execution provider.",
-)
+@_checks
+@_seed("Of the random part of the samples.")
+@_out
+@_json
+@_junit
+@_tolerances
+@_ort_provider
 def run(**options: Any) -> None:
     """Verify every form of Mish that this machine can run.
 
@@ -112,13 +120,7 @@ def replay(folder: Path) -> None:
 
 
 @cli.command()
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Of samples and properties.",
-)
+@_seed("Of samples and properties.")
 @click.option("--mutant", "names", multiple=True, metavar="NAME", help="Only this mutant.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the table here.")
 def mutants(seed: int, names: tuple[str, ...], json_file: Path | None) -> None:
@@ -166,31 +168,13 @@ def doctor() -> None:
     type=click.Choice(_PRECISIONS),
     help="Only this precision.",
 )
-@click.option("--check", "checks", multiple=True, metavar="NAME", help="Only this check.")
+@_checks
 @click.option("--quick", is_flag=True, help="Build no composed plan beside the plugin.")
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Of the random part of the samples.",
-)
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path(".verify"),
-    show_default=True,
-    help="Folder for record.json and the findings.",
-)
-@click.option(
-    "--json", "json_file", type=click.Path(path_type=Path), help="Also write the record here."
-)
-@click.option("--junit", type=click.Path(path_type=Path), help="Write a JUnit file.")
-@click.option(
-    "--tolerances",
-    type=click.Path(path_type=Path),
-    help="Folder with fp32.toml, fp16.toml and bf16.toml of your own.",
-)
+@_seed("Of the random part of the samples.")
+@_out
+@_json
+@_junit
+@_tolerances
 def gate(**options: Any) -> None:
     """Say whether a plugin library may ship.
 
@@ -202,15 +186,6 @@ def gate(**options: Any) -> None:
     sys.exit(command(**options))
 
 
-_path = click.Path(path_type=Path)
-_tolerances = click.option(
-    "--tolerances", type=_path, help="Folder with fp32.toml, fp16.toml and bf16.toml of your own."
-)
-_observe = click.option(
-    "--observe", type=_path, metavar="FILE", help="Put what was measured into this observation."
-)
-
-
 @cli.command()
 @_filtered
 @click.option(
@@ -219,13 +194,7 @@ _observe = click.option(
 @click.option(
     "--sample", is_flag=True, help="Observe `run`'s sample instead of all inputs; no record."
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Of the random part of the sample.",
-)
+@_seed("Of the random part of the sample.")
 @click.option(
     "--out",
     type=_path,
@@ -235,13 +204,7 @@ _observe = click.option(
 )
 @_observe
 @_tolerances
-@click.option(
-    "--ort-provider",
-    type=click.Choice(["cpu", "cuda"]),
-    default="cpu",
-    show_default=True,
-    help="ONNX Runtime's execution provider.",
-)
+@_ort_provider
 def sweep(**options: Any) -> None:
     """Verify every float there is: all 2^32 inputs of fp32, all 65 536 of fp16 and bf16.
 
