@@ -174,7 +174,7 @@ def test_a_count_exceeded_is_executed_with_the_same_options(
         tried.append(words)
         return type("Ran", (), {"returncode": 1, "stdout": found_.message})
 
-    monkeypatch.setattr(found.subprocess, "run", ran)  # type: ignore[attr-defined]
+    monkeypatch.setattr("verify.replay.line.subprocess.run", ran)
     record = swept(CASE, limits=limits)
     (found_,) = found.findings(parse(CASE), record, limits)
     own = tmp_path / "own"

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import os
 import shlex
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -21,14 +18,11 @@ from verify.oracle import View
 from verify.precision import Array
 from verify.replay.command import Command, command_of, execute
 from verify.replay.folder import name_of, write
+from verify.replay.line import TIME_LIMIT, nested, try_line
 from verify.replay.shrink import feed, shrink, subset
 from verify.tolerances import Deviation, Limits
 
 __all__ = ["TIME_LIMIT", "Request", "rerun", "store", "store_all"]
-
-TIME_LIMIT = 120.0  # seconds for one line
-
-_NESTED = "VERIFY_NESTED"  # set in the environment of a line that is being tried
 
 
 @dataclass(frozen=True)
@@ -111,35 +105,20 @@ def rerun(
     provider = os.environ.get(PROVIDER_VARIABLE, "cpu")
     if provider != "cpu" and not again:
         words += ["--ort-provider", provider]
-    reproduced = _NESTED in os.environ or _fails_again(words, finding)
+    reproduced = nested() or _fails_again(words, finding)
     return replace(finding, replay=Replay(None, shlex.join(["python", *words]), reproduced))
 
 
 def _fails_again(words: Sequence[str], finding: Finding) -> bool:
-    # The line's own run must not execute lines in turn. Our packages may be importable from the
-    # current folder only, which is another one there.
-    path = [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")]
-    environment = {**os.environ, _NESTED: "1", "PYTHONPATH": os.pathsep.join(filter(None, path))}
-    with TemporaryDirectory(prefix="verify-") as folder:
-        try:
-            ran = subprocess.run(
-                [sys.executable, *words],
-                cwd=folder,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=TIME_LIMIT,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            return False
-    lines = ran.stdout.splitlines()
+    printed = try_line(words)
+    if printed is None:
+        return False
+    lines = printed.splitlines()
     told = any(line.startswith(f"{finding.case.id}: {finding.check}: ") for line in lines)
     shown = finding.point is None or any(
         line.startswith("  x ") and finding.point.x_bits in line.split() for line in lines
     )
-    return ran.returncode == 1 and told and shown
+    return told and shown
 
 
 def _write(request: Request, folder: Path) -> Command:

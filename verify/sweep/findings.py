@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import os
 import shlex
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -22,17 +19,12 @@ from verify.judge import Breach, Judgement, Point
 from verify.oracle import expected
 from verify.precision import Array, Precision
 from verify.record import WorstRecord
-from verify.replay import Request, store_all
+from verify.replay import Request, nested, store_all, try_line
 from verify.sweep.record import SweepRecord
 from verify.sweep.tally import BreachTally
 from verify.tolerances import Deviation, Limits
 
 __all__ = ["findings", "store"]
-
-# In the environment of a line that is being tried, as for `verify.replay.rerun`: what is run
-# there executes no lines in turn.
-_NESTED = "VERIFY_NESTED"
-_TIME_LIMIT = 120.0  # seconds for a sweep of 16 bits
 
 
 def findings(case: Case, record: SweepRecord, limits: Limits) -> list[Finding]:
@@ -93,26 +85,10 @@ def store(
 
 def _shown(words: Sequence[str], finding: Finding) -> bool:
     """Whether a sweep, executed in a folder that is thrown away, shows the finding again."""
-    if finding.case.precision.total_bits > 16 or _NESTED in os.environ:
+    if finding.case.precision.total_bits > 16 or nested():
         return False
-    # Our packages may be importable from the current folder only, which is another one there.
-    path = [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")]
-    environment = {**os.environ, _NESTED: "1", "PYTHONPATH": os.pathsep.join(filter(None, path))}
-    with TemporaryDirectory(prefix="verify-") as folder:
-        try:
-            ran = subprocess.run(
-                [sys.executable, *words],
-                cwd=folder,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=_TIME_LIMIT,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            return False
-    return ran.returncode == 1 and finding.message in ran.stdout
+    printed = try_line(words)
+    return printed is not None and finding.message in printed
 
 
 def _request(
