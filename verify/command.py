@@ -185,19 +185,7 @@ def record_of(
 ) -> records.Record:
     """What the command found, for programs."""
     used = dict.fromkeys(case.engine for case in job.cases)
-    engines = []
-    for name in used:
-        status = engine(name).status()
-        engines.append(
-            records.EngineRecord(
-                engine=status.engine,
-                version=status.version,
-                executes=status.executes,
-                builds=status.builds,
-                device=status.device,
-                reason=status.reason,
-            )
-        )
+    engines = [records.EngineRecord.of(engine(name).status()) for name in used]
     return records.Record(
         schema_version=1,
         command=command,

@@ -14,9 +14,9 @@ from pydantic import ValidationError
 
 from verify.cases import parse
 from verify.errors import InputError
-from verify.record import Environment, Number, WorstRecord, write_text
+from verify.record import Environment, Number, Schema, WorstRecord, write_text
 from verify.sweep.record import first_fault
-from verify.sweep.tally import Schema, Tally
+from verify.sweep.tally import Tally
 
 __all__ = [
     "AcceptedObservation",

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
 
+from verify.engines import Status
 from verify.errors import InputError
 from verify.findings import Finding
 from verify.judge import BandResult, Point
@@ -24,6 +25,7 @@ __all__ = [
     "Environment",
     "FindingRecord",
     "Record",
+    "Schema",
     "environment",
     "finding_record",
     "load",
@@ -51,11 +53,13 @@ Number = Annotated[float, BeforeValidator(_read), PlainSerializer(_write, when_u
 Verdict = Literal["PASS", "FAIL", "KNOWN", "STALE", "BUILT", "SKIPPED", "ERROR"]
 
 
-class _Schema(BaseModel):
+class Schema(BaseModel):
+    """What all parts of our files have in common: unknown keys are refused."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class WorstRecord(_Schema):
+class WorstRecord(Schema):
     """One input and what came of it; bits are hexadecimal."""
 
     x: Number
@@ -78,7 +82,7 @@ class WorstRecord(_Schema):
         )
 
 
-class BandRecord(_Schema):
+class BandRecord(Schema):
     """A band of one output, for one kind of result (regular, subnormal, special).
 
     ``limit`` is in ULP, null where the result must be exact. ``worst`` is there on a pass too.
@@ -106,7 +110,7 @@ class BandRecord(_Schema):
         )
 
 
-class AcceptedRecord(_Schema):
+class AcceptedRecord(Schema):
     """A deviation at work."""
 
     deviation: str
@@ -115,7 +119,7 @@ class AcceptedRecord(_Schema):
     worst: WorstRecord
 
 
-class CaseRecord(_Schema):
+class CaseRecord(Schema):
     """One case and its verdict. ``reason`` is one line, empty for a plain PASS."""
 
     id: str
@@ -134,7 +138,7 @@ class CaseRecord(_Schema):
     properties: dict[str, int]
 
 
-class ReplayRecord(_Schema):
+class ReplayRecord(Schema):
     """How to see a finding again; ``folder`` is relative to the record's own folder."""
 
     folder: str | None
@@ -142,7 +146,7 @@ class ReplayRecord(_Schema):
     reproduced: bool
 
 
-class FindingRecord(_Schema):
+class FindingRecord(Schema):
     """One finding; ``limit`` in ULP or null."""
 
     case: str
@@ -158,7 +162,7 @@ class FindingRecord(_Schema):
     replay: ReplayRecord | None
 
 
-class EngineRecord(_Schema):
+class EngineRecord(Schema):
     """An engine on the machine of the run."""
 
     engine: str
@@ -168,8 +172,20 @@ class EngineRecord(_Schema):
     device: str
     reason: str
 
+    @classmethod
+    def of(cls, status: Status) -> EngineRecord:
+        """From what an engine says of itself."""
+        return cls(
+            engine=status.engine,
+            version=status.version,
+            executes=status.executes,
+            builds=status.builds,
+            device=status.device,
+            reason=status.reason,
+        )
 
-class Environment(_Schema):
+
+class Environment(Schema):
     """Where a run took place. ``cpu`` names the instruction sets that matter for results."""
 
     date: str
@@ -181,7 +197,7 @@ class Environment(_Schema):
     engines: tuple[EngineRecord, ...]
 
 
-class Record(_Schema):
+class Record(Schema):
     """The whole of ``record.json``."""
 
     schema_version: Literal[1]

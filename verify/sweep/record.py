@@ -18,10 +18,10 @@ from verify.errors import InputError
 from verify.histogram import BUCKETS
 from verify.judge import KINDS
 from verify.oracle import expected
-from verify.record import Environment, Verdict
+from verify.record import Environment, Schema, Verdict
 from verify.sweep.checksum import checksum
 from verify.sweep.span import Span, unit_size, whole
-from verify.sweep.tally import FEW, Schema, Tally, merge
+from verify.sweep.tally import FEW, Tally, merge
 from verify.tolerances import RESULTS, Limits
 
 __all__ = [

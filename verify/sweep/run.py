@@ -194,14 +194,4 @@ def _joined(parts: Sequence[Part]) -> Part:
 
 def engine_records(runner: Executor) -> Sequence[EngineRecord]:
     """What a record says of the one engine that it is about."""
-    status = runner.status()
-    return [
-        EngineRecord(
-            engine=status.engine,
-            version=status.version,
-            executes=status.executes,
-            builds=status.builds,
-            device=status.device,
-            reason=status.reason,
-        )
-    ]
+    return [EngineRecord.of(runner.status())]

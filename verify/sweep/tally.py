@@ -6,12 +6,10 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict
-
 from verify.bands import BANDS
 from verify.histogram import BUCKETS
 from verify.judge import KINDS, Accepted, BandResult, Breach, Judgement, Point
-from verify.record import Number, WorstRecord
+from verify.record import Number, Schema, WorstRecord
 from verify.tolerances import RESULTS
 
 __all__ = [
@@ -19,7 +17,6 @@ __all__ = [
     "BandTally",
     "BreachTally",
     "DeviationTally",
-    "Schema",
     "Tally",
     "empty",
     "merge",
@@ -27,12 +24,6 @@ __all__ = [
 ]
 
 FEW = 4  # inputs kept of a breach: this many first and this many worst ones
-
-
-class Schema(BaseModel):
-    """What all parts of a sweep's files have in common: unknown keys are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class BandTally(Schema):
