@@ -47,13 +47,18 @@ def assemble(
     rank = resolve_rank(context, rank)
     graph = Graph(precision, shape_of(context, rank))
     context_of(context)(graph, mish)
-    standard = opset(precision)
+    return model_of(graph, f"{name}-{context}-{precision}-rank{rank}")
+
+
+def model_of(graph: Graph, name: str) -> ModelProto:
+    """The model of a finished graph, with the opsets that its precision and nodes need."""
+    standard = opset(graph.precision)
     opsets = [standard]
     if any(node.domain == PLUGIN_DOMAIN for node in graph.nodes):
         opsets.append(helper.make_opsetid(PLUGIN_DOMAIN, 1))
     # No version, date or path goes in: files from two machines are equal.
     return helper.make_model(
-        graph.proto(f"{name}-{context}-{precision}-rank{rank}"),
+        graph.proto(name),
         producer_name="mish-verify",
         ir_version=_IR_VERSIONS[standard.version],
         opset_imports=opsets,
