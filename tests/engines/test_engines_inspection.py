@@ -85,6 +85,13 @@ def test_layouts_are_named_as_tensorrt_names_them() -> None:
     assert (layer.inputs[0].layout, layer.inputs[0].precision) == ("CHW2", "fp16")
 
 
+def test_control_characters_between_names_are_no_fault() -> None:
+    text = (LAYERS / "composed-fp16-8.6.json").read_text(encoding="utf-8")
+    layers = layers_of(text.replace('"Name": "', '"Name": "mish\x1e', 1))
+    assert len(layers) == len(layers_of(text))
+    assert layers[0].name.startswith("mish\x1e")
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -25,7 +25,7 @@ from verify.engines.registry import load
 from verify.library import Library
 from verify.precision import Array, by_name
 
-__all__ = ["Opened", "open_plan", "run_plan"]
+__all__ = ["Opened", "build", "information", "open_plan", "run_plan"]
 
 _NO_MEMORY = "the GPU is out of memory"
 _KEPT = 64  # plans open at a time; the one that was not used for longest goes first
@@ -52,7 +52,7 @@ class _Plan:
         from polygraphy.backend.trt import TrtRunner
 
         self.precision = by_name(recipe.precision)
-        engine, names = _build(recipe)
+        engine, names = build(recipe)
         self._runner = TrtRunner(engine, name="tensorrt")
         self._runner.activate()
         from verify.engines.guarded import GuardedOutputs
@@ -63,7 +63,7 @@ class _Plan:
         # Dynamic plans know their layers' types only after a first run.
         usual = recipe.profile[1] if recipe.profile else recipe.shape
         self.run(np.zeros(usual, dtype=self.precision.dtype))
-        self.opened = Opened(key, _size(engine), self._information(engine), names)
+        self.opened = Opened(key, _size(engine), information(engine, self._runner.context), names)
 
     def run(self, x: Array) -> dict[str, Array]:
         """Outputs by name; raises EngineFailure for memory that was written wrongly."""
@@ -106,13 +106,6 @@ class _Plan:
             raise EngineFailure(fault)
         return np.asarray(region.inside.view(self.precision.dtype).reshape(shape))
 
-    def _information(self, engine: Any) -> str:
-        import tensorrt as trt
-
-        inspector = engine.create_engine_inspector()
-        inspector.execution_context = self._runner.context
-        return str(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
-
 
 _plans: OrderedDict[str, _Plan] = OrderedDict()
 
@@ -136,6 +129,19 @@ def open_plan(recipe: Recipe, library: Library | None, preload: tuple[str, ...])
     return _plans[key].opened
 
 
+def information(engine: Any, context: Any = None) -> str:
+    """What the engine inspector says of a plan, as JSON.
+
+    A plan with dynamic shapes knows its layers' types only with a ``context`` that has run.
+    """
+    import tensorrt as trt
+
+    inspector = engine.create_engine_inspector()
+    if context is not None:
+        inspector.execution_context = context
+    return str(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
+
+
 def run_plan(key: str, x: Array) -> dict[str, Array] | None:
     """Run an open plan on ``x``; None where it is not open any more. Raises EngineFailure."""
     if key not in _plans:
@@ -144,8 +150,11 @@ def run_plan(key: str, x: Array) -> dict[str, Array] | None:
     return _plans[key].run(x)
 
 
-def _build(recipe: Recipe) -> tuple[Any, tuple[str, ...]]:
-    """The engine, and the names of the network's layers."""
+def build(recipe: Recipe) -> tuple[Any, tuple[str, ...]]:
+    """TensorRT's engine for a recipe, and the names of the network's layers.
+
+    Raises Refused in TensorRT's words and EngineFailure. A plugin library must be loaded already.
+    """
     import tensorrt as trt
     from polygraphy.backend.trt import (
         CreateConfig,
@@ -163,6 +172,8 @@ def _build(recipe: Recipe) -> tuple[Any, tuple[str, ...]]:
         options["profiles"] = [profile]
     if not recipe.tactic_sources:
         options["tactic_sources"] = []
+    if recipe.optimization_level is not None:
+        options["builder_optimization_level"] = recipe.optimization_level
     if strategy.obey_types and recipe.precision == "fp16":
         options |= {"fp16": True, "precision_constraints": "obey"}
     try:

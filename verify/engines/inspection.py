@@ -74,9 +74,12 @@ def layers_of(text: str) -> tuple[Layer, ...]:
     built without detailed profiling verbosity.
     """
     try:
-        data = json.loads(text)
-    except ValueError:
-        raise Unreadable("the engine inspector's answer is not JSON") from None
+        data = json.loads(text, strict=False)  # 8.6 separates names by bare control characters
+    except ValueError as error:
+        near = text[max(0, getattr(error, "pos", 0) - 60) :][:120]
+        raise Unreadable(
+            f"the engine inspector's answer is not JSON: {error}, near {near!r}"
+        ) from None
     listed = data.get("Layers") if isinstance(data, dict) else None
     if not isinstance(listed, list) or not listed:
         raise Unreadable("the engine inspector lists no layers")

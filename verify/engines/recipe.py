@@ -16,6 +16,7 @@ PLUGIN_DOMAIN = "mish"  # of plugin nodes in `models`; a test compares
 
 _LARGEST = 1 << 22  # elements of the largest tensor in the profile; every sample fits
 _USUAL = 4096
+_PLUGIN_LEVEL = 1  # the lowest at which the builder still times what it chooses
 _LARGEST_BATCH = 1 << 15  # images of a convolution: a kernel may count them in a grid's y or z
 
 
@@ -34,16 +35,11 @@ class PluginName:
 
 @dataclass(frozen=True)
 class Model:
-    """What a model says of itself: the shape of x (-1: dynamic), its plugin nodes, its layers.
-
-    ``typed`` names the nodes that compute in the model's own precision: those of which TensorRT
-    8.6 has to be told so, one by one.
-    """
+    """What a model says of itself: the shape of x (-1: dynamic), operators and plugin nodes."""
 
     shape: tuple[int, ...]
     operators: tuple[str, ...]
     plugins: int
-    typed: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -54,6 +50,7 @@ class Recipe:
     x's, -1 for a dynamic axis; ``profile`` its least, usual and largest shape, or empty.
     ``plugin``: what must run in the plan, in ``plugin_layers`` layers; None without a library.
     ``tactic_sources``: False builds without cuBLAS and cuDNN, which 8.6 may lack.
+    ``optimization_level``: the builder's, None for TensorRT's default.
     """
 
     model: bytes
@@ -64,6 +61,7 @@ class Recipe:
     plugin: PluginName | None = None
     plugin_layers: int = 0
     tactic_sources: bool = True
+    optimization_level: int | None = None
 
     def key(self, version: str, gpu: str) -> str:
         """The plan's name in a cache: the model's bytes, the version, the GPU and every option."""
@@ -106,6 +104,9 @@ def recipe(
         plugin=plugin if about.plugins else None,
         plugin_layers=about.plugins,
         tactic_sources=tactic_sources,
+        # The plugin is what it is; to time many kernels for what stands around it takes half a
+        # minute a convolution, and changes nothing that is tested.
+        optimization_level=_PLUGIN_LEVEL if plugin and about.plugins else None,
     )
 
 
@@ -124,7 +125,6 @@ def read(model: bytes) -> Model:
         shape=shape,
         operators=tuple(node.op_type for node in nodes),
         plugins=sum(node.domain == PLUGIN_DOMAIN for node in nodes),
-        typed=tuple(node.name for node in nodes),
     )
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -14,7 +16,7 @@ import numpy as np
 from verify.engines import execution
 from verify.engines.base import EngineFailure, Lacking, Refused, Status, installed_version
 from verify.engines.inspection import Layer, Unreadable, layers_of, plugin_fault
-from verify.engines.nvidia import gpu
+from verify.engines.nvidia import driver, gpu
 from verify.engines.recipe import PluginName, Recipe, read, recipe
 from verify.engines.registry import NotLoaded
 from verify.engines.version import Strategy, TooOld, strategy
@@ -50,8 +52,8 @@ class Replay:
     profile: tuple[tuple[int, ...], ...]
     strategy: Strategy
     half: bool
-    layers: tuple[str, ...]
     tactic_sources: bool
+    optimization_level: int | None = None
 
 
 class Tensorrt:
@@ -85,7 +87,7 @@ class Tensorrt:
             install = "a machine with an NVIDIA GPU"
             install += "" if version else " and `pip install tensorrt`"
             return Status(self.name, version, False, False, "", "; ".join(missing), install)
-        return Status(self.name, version, True, True, found.name)
+        return Status(self.name, version, True, True, found.name, driver=driver())
 
     @property
     def strategy(self) -> Strategy:
@@ -136,8 +138,8 @@ class Tensorrt:
             profile=made.profile,
             strategy=self.strategy,
             half=half,
-            layers=read(made.model).typed if half else (),
             tactic_sources=self.tactic_sources,
+            optimization_level=made.optimization_level,
         )
 
     @property
@@ -173,7 +175,7 @@ class Tensorrt:
         """Build a plan, or find it again; raises what `open` does."""
         library = None if self.plugin is None else self.plugin.library
         preload = () if self.plugin is None else self.plugin.preload
-        opened: execution.Opened = self._call(
+        opened: execution.Opened = self.call(
             _BUILDING, execution.open_plan, wanted, library, preload
         )
         if wanted.plugin is not None:
@@ -184,14 +186,14 @@ class Tensorrt:
 
     def execute(self, wanted: Recipe, key: str, x: Array) -> dict[str, Array]:
         """Run an open plan, or build it again where it was closed meanwhile."""
-        outputs: dict[str, Array] | None = self._call(_RUNNING, execution.run_plan, key, x)
+        outputs: dict[str, Array] | None = self.call(_RUNNING, execution.run_plan, key, x)
         if outputs is None:
             self.plan(wanted)
-            outputs = self._call(_RUNNING, execution.run_plan, key, x)
+            outputs = self.call(_RUNNING, execution.run_plan, key, x)
         assert outputs is not None
         return outputs
 
-    def _call(self, seconds: float, function: Callable[..., Any], *arguments: Any) -> Any:
+    def call(self, seconds: float, function: Callable[..., Any], *arguments: Any) -> Any:
         """Call into the worker; whatever breaks there is a refusal or a failure of the engine."""
         try:
             return self._worker.call(function, *arguments, seconds=seconds)
@@ -253,8 +255,21 @@ def _shared_worker() -> Worker:
 
 def version_at_hand() -> str:
     """The version of the installed TensorRT, empty if there is none."""
+    found = importlib.util.find_spec("tensorrt")
+    if found is None or found.origin is None:
+        return ""
     version = next(filter(None, map(installed_version, _DISTRIBUTIONS)), "")
-    return version if version and importlib.util.find_spec("tensorrt") is not None else ""
+    return version or _version_in(Path(found.origin))
+
+
+def _version_in(source: Path) -> str:
+    """The version in the package's own text, where an archive was unpacked without metadata."""
+    try:
+        text = source.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    said = re.search(r"^__version__ = [\"']([^\"']+)", text, re.MULTILINE)
+    return said[1] if said else ""
 
 
 def _untested(opened: execution.Opened, wanted: Recipe) -> str:
