@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import models
-from verify.engines.recipe import PluginName, read, recipe
+from verify.engines.recipe import PluginName, recipe
 from verify.engines.tensorrt import Plugin, Replay
 from verify.engines.version import strategy
 from verify.library import read as read_library
@@ -40,8 +40,8 @@ def line(build: Build) -> Line:
                 profile=made.profile,
                 strategy=of,
                 half=half,
-                layers=read(made.model).typed if half else (),
                 tactic_sources=of.version >= (10, 0),
+                optimization_level=made.optimization_level,
             )
         )
 
@@ -51,6 +51,7 @@ def line(build: Build) -> Line:
 def script(command: Command, folder: Path) -> str:
     """The script that Polygraphy makes of the command's options."""
     (folder / "model.onnx").write_bytes(b"")
+    (folder / "compare.py").write_text("")
     words = [*command.words[1:], "--gen-script", "script.py"]
     done = subprocess.run(
         [sys.executable, "-c", MAIN, *words],
@@ -72,8 +73,8 @@ def test_8_6_is_told_to_compute_in_half(line: Line, tmp_path: Path) -> None:
     assert "precision_constraints='obey'" in text
     assert "fp16=True" in text
     assert "tactic_sources=[]" in text
-    assert "'mish_0/mishexact': trt.float16" in text
-    assert "'residual/add': trt.float16" in text
+    assert "InvokeFromScript('compare.py', name='obey_half')" in text
+    assert "builder_optimization_level=1" in text
     assert "strongly_typed" not in text
     assert "compare_func=[InvokeFromScript('compare.py', name='compare_outputs')]" in text
 
@@ -97,4 +98,6 @@ def test_later_versions_take_their_types_from_the_file(
 def test_composed_layers_need_no_plugin_and_no_environment(line: Line, tmp_path: Path) -> None:
     command = line("10.16.1", "fp32", given=False)
     assert command.environment == ()
-    assert "plugins" not in script(command, tmp_path)
+    text = script(command, tmp_path)
+    assert "plugins" not in text
+    assert "optimization_level" not in text

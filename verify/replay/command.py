@@ -116,9 +116,11 @@ def tensorrt_run(wanted: Replay) -> Command:
         words.append("--strongly-typed")
     if wanted.half:
         words += ["--fp16", "--precision-constraints", "obey"]
-        words += ["--layer-precisions", *(f"{layer}:float16" for layer in wanted.layers)]
+        words += ["--trt-network-postprocess-script", "compare.py:obey_half"]
     if not wanted.tactic_sources:
         words.append("--tactic-sources")
+    if wanted.optimization_level is not None:
+        words += ["--builder-optimization-level", str(wanted.optimization_level)]
     return polygraphy_run(*words, environment=environment)
 
 

@@ -102,6 +102,27 @@ def compare_outputs(iter_result0: Any, iter_result1: Any) -> dict[str, bool]:
     return passed
 
 
+def obey_half(network: Any) -> None:
+    """Have every floating-point layer of a TensorRT 8.6 network compute and return fp16.
+
+    What the file says is a wish there; together with obeyed precision constraints this forces it.
+    """
+    import tensorrt as trt
+
+    floating = (trt.float32, trt.float16)
+    for index in range(network.num_layers):
+        layer = network.get_layer(index)
+        if layer.type in (trt.LayerType.CONSTANT, trt.LayerType.SHAPE):
+            continue  # a constant has the type of its weights, and shapes are integers
+        outputs = [i for i in range(layer.num_outputs) if layer.get_output(i).dtype in floating]
+        if outputs:
+            layer.precision = trt.float16
+        for i in outputs:
+            layer.set_output_type(i, trt.float16)
+    for index in range(network.num_outputs):
+        network.get_output(index).dtype = trt.float16
+
+
 def _load() -> tuple[Any, Any]:
     """inputs.json and golden.json: the feed dicts, and the oracle's iterations."""
     inputs, golden = _read("inputs.json", load_json), _read("golden.json", RunResults.load)

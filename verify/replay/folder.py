@@ -17,6 +17,7 @@ import numpy as np
 from verify.bands import BANDS, classify
 from verify.errors import InputError
 from verify.findings import Finding
+from verify.judge import results_of
 from verify.oracle import View
 from verify.precision import BF16, Array, Precision
 from verify.replay.command import Command
@@ -184,11 +185,9 @@ def _channel(view: View) -> int:
 
 def _runs(view: View, precision: Precision, limits: Limits) -> list[list[Any]]:
     """Each element's limits: the runs that compare.py describes."""
-    size = np.abs(view.expected)
-    result = np.where(size < precision.smallest_normal, RESULTS.index("subnormal"), 0)
-    result[(size == 0) | ~np.isfinite(size)] = RESULTS.index("special")
     either = (view.argument == -np.inf) & limits.nan_at_minus_inf
-    group = classify(view.argument, precision) * np.int64(3) + result
+    group = classify(view.argument, precision) * np.int64(3)
+    group += results_of(view.expected, precision)
     covered = [
         (view.argument >= deviation.x[0]) & (view.argument <= deviation.x[1])
         for deviation in limits.deviations

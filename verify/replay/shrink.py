@@ -41,7 +41,6 @@ def shrink(
     session: Session,
     *,
     over: Deviation | None = None,
-    exhaustive: bool = False,
 ) -> Array:
     """Flat indices, ascending, of inputs that still show the finding; all where fewer don't.
 
@@ -56,9 +55,7 @@ def shrink(
         try:
             outputs = session.run(feed(some, finding.case.context))
             if over is not None:
-                judgement = judge(
-                    subset(views, chosen), outputs, some, precision, limits, exhaustive=exhaustive
-                )
+                judgement = judge(subset(views, chosen), outputs, some, precision, limits)
                 return any(b.over_count.startswith(f"{over.key} ") for b in judgement.breaches)
             own = np.flatnonzero(chosen == at)
             return any(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from verify.blocks import cores
 from verify.engines import Session
 from verify.engines.onnxruntime import PROVIDER_VARIABLE
 from verify.findings import LIMITS_CHECK, Finding, Replay
@@ -32,7 +33,6 @@ class Request:
     ``x`` is what was judged: flat, or in the shape that the model takes; ``views`` and the
     finding's ``point.index`` count its elements flat. ``open_session`` opens the engine with
     ``model``, to see how few inputs still fail. ``command`` defaults to the engine's own.
-    ``exhaustive``: x was every input of the precision, as for the judge.
     """
 
     finding: Finding
@@ -42,7 +42,6 @@ class Request:
     limits: Limits
     open_session: Callable[[], Session]
     command: Command | None = None
-    exhaustive: bool = False
 
 
 def store(
@@ -55,19 +54,20 @@ def store(
     open_session: Callable[[], Session],
     *,
     command: Command | None = None,
-    exhaustive: bool = False,
 ) -> Finding:
     """Store one finding in a new folder inside of ``folder``; see `Request` and `store_all`."""
-    request = Request(finding, model, x, views, limits, open_session, command, exhaustive)
+    request = Request(finding, model, x, views, limits, open_session, command)
     return store_all([request], folder)[0]
 
 
-def store_all(requests: Sequence[Request], folder: Path, *, jobs: int = 2) -> list[Finding]:
+def store_all(
+    requests: Sequence[Request], folder: Path, *, jobs: int | None = None
+) -> list[Finding]:
     """Store each finding in a folder of its own inside of ``folder``, and execute its line.
 
     Returns the findings in order, with ``replay``; it is ``reproduced`` if the line, run within
     `TIME_LIMIT`, exited with 1 and printed the finding's x bits among the failing elements.
-    ``jobs`` lines are executed at a time.
+    ``jobs`` lines are executed at a time, by default one for every two cores, eight at the most.
 
     Raises ValueError for a finding without a point or of an output that no view has, and
     InputError where a folder can't be written.
@@ -82,6 +82,8 @@ def store_all(requests: Sequence[Request], folder: Path, *, jobs: int = 2) -> li
             name = f"{wanted}_{number}"
         used.add(name)
         written.append((request.finding, folder / name, _write(request, folder / name)))
+    if jobs is None:
+        jobs = min(8, max(2, cores() // 2))
     with ThreadPoolExecutor(max_workers=max(1, jobs)) as pool:
         return list(pool.map(_executed, written))
 
@@ -128,9 +130,7 @@ def _write(request: Request, folder: Path) -> Command:
     over = _exceeded(finding, views, request.limits)
     if over is None and not any(finding.output in ("", view.label) for view in views):
         raise ValueError(f"{finding.case.id}: no view of the output {finding.output!r}")
-    allowed = None
-    if over is not None:
-        allowed = over.largest_count_of_all if request.exhaustive else over.largest_count
+    allowed = None if over is None else over.largest_count
     x, at = request.x, finding.point.index
     if x.ndim == 1:
         try:
@@ -143,7 +143,6 @@ def _write(request: Request, folder: Path) -> Command:
                     request.limits,
                     session,
                     over=over,
-                    exhaustive=request.exhaustive,
                 )
         except Exception:  # the engine breaks down now: the finding is kept with all its inputs
             chosen = np.arange(len(x))
@@ -167,8 +166,10 @@ def _write(request: Request, folder: Path) -> Command:
 def _executed(written: tuple[Finding, Path, Command]) -> Finding:
     finding, folder, command = written
     assert finding.point is not None
-    ran = execute(command, folder, seconds=TIME_LIMIT)
-    reproduced = ran.shows(finding.output, finding.point.x_bits, finding.kind)
+    reproduced = nested()  # who tries this process' own line tries no further ones
+    if not reproduced:
+        ran = execute(command, folder, seconds=TIME_LIMIT)
+        reproduced = ran.shows(finding.output, finding.point.x_bits, finding.kind)
     return replace(finding, replay=Replay(folder, command.line(folder), reproduced))
 
 
