@@ -10,6 +10,7 @@ from pathlib import Path
 from verify import observation as observations
 from verify import record as runs
 from verify.cases import parse
+from verify.count import coverage
 from verify.errors import InputError
 from verify.findings import number
 from verify.precision import Precision
@@ -100,7 +101,7 @@ def _of_observation(path: Path, observation: observations.Observation) -> Snapsh
             "CPU": observation.cpu,
             "numpy": case.numpy,
             "model": case.model[:16],
-            "inputs": f"{case.inputs:_} of {case.total:_}".replace("_", " "),
+            "inputs": coverage(case.inputs, case.total),
         }
         bands = {
             (b.output, b.band, b.result): Band(b.samples, b.worst, None, b.histogram)
@@ -133,13 +134,14 @@ def _of_run(path: Path, record: runs.Record) -> Snapshot:
 def difference(before: Snapshot, after: Snapshot) -> tuple[list[str], bool]:
     """What changed, in lines, and whether any result did.
 
-    Raises InputError where the two have no case in common.
+    Raises InputError where the two have no case in common, or of those that they have, nothing
+    that was measured.
     """
     common = [case_id for case_id in before.cases if case_id in after.cases]
     if not common:
         raise InputError(f"{before.path} and {after.path} have no case in common")
     lines: list[str] = []
-    changed = False
+    changed = compared = False
     for snapshot, other in ((before, after), (after, before)):
         only = [case_id for case_id in snapshot.cases if case_id not in other.cases]
         if only:
@@ -150,13 +152,19 @@ def difference(before: Snapshot, after: Snapshot) -> tuple[list[str], bool]:
         same, bits = _bits(a, b, precision)
         bands = list(_bands(a, b))
         changed |= same is False or bool(bands)
+        compared |= same is not None or bool(a.bands or b.bands)
         lines.append(f"{case_id}: {bits}")
         for fact in dict.fromkeys([*a.facts, *b.facts]):
             old, new = a.facts.get(fact, "unknown"), b.facts.get(fact, "unknown")
             if old != new and "unknown" not in (old, new):
                 changed |= fact == "verdict"
+                compared |= fact == "verdict"
                 lines.append(f"  {fact}: {old} -> {new}")
         lines += [f"  {line}" for line in bands]
+    if not compared:
+        raise InputError(
+            f"{before.path} and {after.path} have nothing to compare: no case of both was measured"
+        )
     return lines, changed
 
 

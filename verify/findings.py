@@ -17,11 +17,15 @@ LIMITS_CHECK = "limits"
 
 @dataclass(frozen=True)
 class Replay:
-    """How to see a finding again: a folder, one line, and whether that line showed it."""
+    """How to see a finding again: a folder, one line, and whether that line showed it.
+
+    ``untried``: why the line was not executed, empty if it was.
+    """
 
     folder: Path | None
     line: str
     reproduced: bool
+    untried: str = ""
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,8 @@ __all__ = [
     "Point",
     "VacuousError",
     "judge",
+    "kind_of",
+    "results_of",
 ]
 
 KINDS: tuple[str, ...] = ("ulp", "nan", "inf", "sign")
@@ -151,6 +153,20 @@ class _Part:
     outside_error: float = -1.0
 
 
+def results_of(expected: Float64, precision: Precision) -> Array:
+    """What an expected value is, as indexes into RESULTS: regular, subnormal or special."""
+    size = np.abs(expected)
+    result = (size < precision.smallest_normal).astype(np.uint8)
+    result[(size == 0) | ~np.isfinite(size)] = RESULTS.index("special")
+    return result
+
+
+def kind_of(expected: float, actual: float, error: float) -> str:
+    """What is wrong with one element, if anything is; ``error`` in ULP as the judge tells it."""
+    one = (np.array([value]) for value in (expected, actual, error))
+    return KINDS[int(_kinds(*one)[0])]
+
+
 def judge(
     views: Sequence[View],
     outputs: dict[str, Array],
@@ -158,16 +174,15 @@ def judge(
     precision: Precision,
     limits: Limits,
     *,
-    exhaustive: bool = False,
     whole_sample: bool = True,
     few: int = 0,
 ) -> Judgement:
     """Judge ``outputs`` (arrays by name) for the flat inputs ``x``.
 
-    ``exhaustive``: x holds every input of the precision, so deviations are held to
-    ``largest_count_of_all``. ``whole_sample``: x is a full sample, so a deviation that does
-    not happen is stale; False for the small arrays of properties. ``few``: above 0, the bands
-    get their details and the breaches that many of their inputs.
+    ``whole_sample``: x is a full sample, so a deviation that does not happen is stale, and one
+    that happens more often than its ``largest_count`` a breach; False for parts and for the small
+    arrays of properties. ``few``: above 0, the bands get their details and the breaches that many
+    of their inputs.
 
     Raises VacuousError for no inputs, a missing, extra or wrongly shaped or typed output.
     """
@@ -204,9 +219,11 @@ def judge(
                     rest &= ~covered
                     taken[number].append(part.broken[covered])
                     at = _argmax(part.broken_error, covered)
+                    found = point(part.broken[at], part.broken_error[at])
                     held = worst_taken[number]
-                    if held is None or part.broken_error[at] > held.error_ulp:
-                        worst_taken[number] = point(part.broken[at], part.broken_error[at])
+                    # Of equal errors in several outputs or bands the first input counts.
+                    if held is None or _rank(found) < _rank(held):
+                        worst_taken[number] = found
             for kind in np.flatnonzero(np.bincount(part.broken_kind[rest])):
                 some = rest & (part.broken_kind == kind)
                 at = _argmax(part.broken_error, some)
@@ -232,13 +249,12 @@ def judge(
     for deviation, indexes, held in zip(limits.deviations, taken, worst_taken, strict=True):
         # An input counts once, however many outputs show the deviation.
         count = _distinct(indexes)
-        allowed = deviation.largest_count_of_all if exhaustive else deviation.largest_count
         if held is None:
-            if whole_sample:
+            if whole_sample and not deviation.optional:
                 stale.append(deviation)
             continue
-        if whole_sample and count > allowed:
-            breaches.append(_too_many(deviation, count, allowed, held, len(x)))
+        if whole_sample and count > deviation.largest_count:
+            breaches.append(_too_many(deviation, count, held, len(x)))
         accepted.append(Accepted(deviation, count, held))
     return Judgement(len(x), tuple(bands), tuple(breaches), tuple(accepted), tuple(stale))
 
@@ -426,15 +442,15 @@ def _groups(
     band = common_band(argument, precision)
     if band is not None and _all_regular(expected, precision):
         return [(band * 3, None)]
-    size = np.abs(expected)
-    result = (size < precision.smallest_normal).astype(np.uint8)
-    result += size == 0  # a zero is special
-    result[~np.isfinite(size)] = RESULTS.index("special")
-    groups = classify(argument, precision) * np.uint8(3) + result
+    groups = classify(argument, precision) * np.uint8(3) + results_of(expected, precision)
     present = [int(group) for group in np.flatnonzero(np.bincount(groups))]
     if len(present) == 1:
         return [(present[0], None)]
     return [(group, np.flatnonzero(groups == group)) for group in present]
+
+
+def _rank(point: Point) -> tuple[float, int]:
+    return -point.error_ulp, point.index
 
 
 def _distinct(indexes: Sequence[Array]) -> int:
@@ -465,14 +481,20 @@ def _special(
     if nan_at_minus_inf:
         both_nan |= np.isnan(a) & (argument[odd] == -np.inf)
     same_inf = np.isinf(rounded) & (a == rounded)
-    nan = (np.isnan(e) != np.isnan(a)) & ~both_nan
-    inf = (np.isinf(a) | np.isinf(e)) & ~same_inf & ~nan & ~both_nan
-    sign = (np.signbit(a) != np.signbit(e)) & ~nan & ~inf & ~both_nan
-    error[odd[both_nan | same_inf]] = 0.0
-    error[odd[nan | inf]] = np.inf
-    kind[odd[nan]] = _NAN
-    kind[odd[inf]] = _INF
-    kind[odd[sign]] = _SIGN
+    settled = both_nan | same_inf
+    error[odd[~settled & ~(np.isfinite(e) & np.isfinite(a))]] = np.inf
+    error[odd[settled]] = 0.0
+    kind[odd] = _kinds(e, a, error[odd])
+
+
+def _kinds(expected: Float64, actual: Float64, error: Float64) -> Array:
+    """Indexes into KINDS. ``error`` is settled: infinite where nothing finite is compared."""
+    apart = np.isinf(error)
+    nan = np.isnan(expected) | np.isnan(actual)
+    kind = np.where(np.signbit(actual) != np.signbit(expected), _SIGN, 0)
+    kind[apart] = _INF
+    kind[nan] = np.where(apart[nan], _NAN, 0)
+    return np.asarray(kind, dtype=np.uint8)
 
 
 def _limit(limits: Limits, band: str, result: str) -> tuple[float | None, float]:
@@ -510,7 +532,7 @@ def _point(
     )
 
 
-def _too_many(deviation: Deviation, count: int, allowed: int, point: Point, samples: int) -> Breach:
+def _too_many(deviation: Deviation, count: int, point: Point, samples: int) -> Breach:
     return Breach(
         output="",
         band="",
@@ -523,5 +545,5 @@ def _too_many(deviation: Deviation, count: int, allowed: int, point: Point, samp
         worst=point,
         lowest=deviation.x[0],
         highest=deviation.x[1],
-        over_count=f"{deviation.key} accepts {allowed}",
+        over_count=f"{deviation.key} accepts {deviation.largest_count}",
     )

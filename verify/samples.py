@@ -8,6 +8,7 @@ import numpy as np
 
 from verify.bands import NONFINITE, bands, order, unorder
 from verify.breakpoints import breakpoints
+from verify.count import coverage
 from verify.precision import BF16, FP16, FP32, Array, Precision
 
 __all__ = ["NEIGHBOURS", "Sample", "neighbours", "sample"]
@@ -44,7 +45,7 @@ class Sample:
     @property
     def coverage(self) -> str:
         """For example ``65 536 of 65 536``."""
-        return f"{self.count:_} of {self.total:_}".replace("_", " ")
+        return coverage(self.count, self.total)
 
 
 def sample(precision: Precision, seed: int) -> Sample:

@@ -11,7 +11,7 @@ from hypothesis.strategies import SearchStrategy
 from verify.bands import BANDS, classify
 from verify.cases import Case
 from verify.findings import Finding
-from verify.judge import Point
+from verify.judge import Point, kind_of
 from verify.precision import Array, Float64, Precision
 from verify.properties.slack import Slack
 from verify.properties.strategies import EDGES, Draft, drafts
@@ -117,14 +117,7 @@ def finding(case: Case, falsified: Falsified) -> Finding:
     band, kind = "", "property"
     if point is not None:
         band = BANDS[int(classify(np.array([point.x]), case.precision)[0])]
-        if np.isnan(point.actual) != np.isnan(point.expected):
-            kind = "nan"
-        elif np.isinf(point.actual) != np.isinf(point.expected):
-            kind = "inf"
-        elif np.signbit(point.actual) != np.signbit(point.expected):
-            kind = "sign"
-        else:
-            kind = "ulp"
+        kind = kind_of(point.expected, point.actual, point.error_ulp)
     return Finding(
         case=case,
         check=falsified.property.name,

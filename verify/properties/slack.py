@@ -8,9 +8,10 @@ import numpy as np
 
 from verify.bands import BANDS, classify
 from verify.errors import InputError
+from verify.judge import results_of
 from verify.oracle import mish
 from verify.precision import Array, Float64, Precision
-from verify.tolerances import Limits
+from verify.tolerances import RESULTS, Limits
 from verify.ulp import ulp
 
 __all__ = ["Slack", "slack"]
@@ -48,12 +49,11 @@ def slack(x: Array, precision: Precision, limits: Limits) -> Slack:
     wide = precision.widen(x)
     expected = mish(wide)
     unit = ulp(expected, precision)
-    size = np.abs(expected)
-    exact = (size == 0) | ~np.isfinite(size)
+    result = results_of(expected, precision)
+    exact = result == RESULTS.index("special")
     band = classify(wide, precision)
-    subnormal = (size < precision.smallest_normal).astype(np.intp)
     allowed = np.zeros(x.shape)
-    allowed[~exact] = _table(limits)[band, subnormal][~exact] * unit[~exact]
+    allowed[~exact] = _table(limits)[band, result][~exact] * unit[~exact]
     if np.isnan(allowed).any():
         at = int(np.argmax(np.isnan(allowed)))
         raise InputError(f"{limits.source}: no limit for {BANDS[band[at]]!r} (x = {wide[at]})")
@@ -68,12 +68,9 @@ def slack(x: Array, precision: Precision, limits: Limits) -> Slack:
 
 
 def _table(limits: Limits) -> Float64:
-    """ULP by (band, 0 for regular or 1 for subnormal); NaN where there is no limit."""
+    """ULP by (band, result); NaN where there is no limit."""
     return np.array(
-        [
-            [limits.ulp.get((band, result), np.nan) for result in ("regular", "subnormal")]
-            for band in BANDS
-        ]
+        [[limits.ulp.get((band, result), np.nan) for result in RESULTS] for band in BANDS]
     )
 
 
