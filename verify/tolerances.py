@@ -80,7 +80,8 @@ class Deviation:
     what is wrong there: NaN instead of a number, a wrong infinity, a wrong sign or an error in
     ULP, the last two of at most ``largest_error`` ULP.
     ``largest_count`` bounds the inputs concerned in a sample, ``largest_count_of_all`` in an
-    exhaustive run.
+    exhaustive run. ``seen_in``: the engine's versions, such as ``8.6``, in which it is known to
+    happen; in any other it is ``optional``, and not STALE where it does not. Empty: all versions.
     """
 
     key: str
@@ -91,10 +92,17 @@ class Deviation:
     largest_count: int
     largest_count_of_all: int
     reason: str
+    seen_in: tuple[str, ...] = ()
+    optional: bool = False
 
     def matches(self, case_id: str) -> bool:
         """Whether this deviation is for the case."""
         return any(fnmatchcase(case_id, pattern) for pattern in self.cases)
+
+    def at(self, version: str) -> Deviation:
+        """The same as it binds in a version of the engine; empty for an unknown one."""
+        seen = any(f"{version}.".startswith(f"{known}.") for known in self.seen_in)
+        return replace(self, optional=bool(self.seen_in) and not seen)
 
 
 @dataclass(frozen=True)
@@ -131,6 +139,7 @@ class _Strict(BaseModel):
 
 
 _Reason = Annotated[str, Field(min_length=10)]
+_Version = Annotated[str, Field(pattern=r"^\d+(\.\d+)*$")]
 _Names = Annotated[list[str], Field(min_length=1)]
 _Ulp = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _Absolute = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -156,6 +165,7 @@ class _Deviation(_Strict):
     largest_count: Annotated[int, Field(gt=0)]
     largest_count_of_all: Annotated[int, Field(gt=0)] | None = None
     reason: _Reason
+    seen_in: Annotated[list[_Version], Field(min_length=1)] = []
 
 
 class _Refusal(_Strict):
@@ -191,8 +201,8 @@ class Tolerances:
     deviations: Mapping[str, tuple[Deviation, ...]]
     refusals: Mapping[str, tuple[Refusal, ...]]
 
-    def limits(self, case: Case) -> Limits:
-        """The limits and deviations of a case.
+    def limits(self, case: Case, version: str = "") -> Limits:
+        """The limits and deviations of a case in a version of its engine.
 
         Raises InputError where the file has no limits for its form, engine and context.
         """
@@ -203,7 +213,8 @@ class Tolerances:
                 f"{self.folder / f'{name}.toml'}: no [[limit]] for form {case.form!r}, engine "
                 f"{case.engine!r}, context {case.context!r}; add one"
             )
-        deviations = tuple(d for d in self.deviations[name] if d.matches(case.id))
+        listed = self.deviations[name]
+        deviations = tuple(d.at(version) for d in listed if d.matches(case.id))
         return replace(block, deviations=deviations)
 
     def refusal(self, case: Case) -> Refusal | None:
@@ -406,6 +417,7 @@ def _deviation(raw: _Deviation, precision: Precision, path: Path, key: str) -> D
         largest_count=raw.largest_count,
         largest_count_of_all=raw.largest_count_of_all or raw.largest_count,
         reason=raw.reason,
+        seen_in=tuple(raw.seen_in),
     )
 
 

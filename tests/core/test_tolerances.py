@@ -163,6 +163,21 @@ def test_the_smallest_file_is_right(write: Write) -> None:
     assert refusal.key == "refusal 1"
 
 
+@pytest.mark.parametrize(
+    ("version", "optional"),
+    [("8.6.0", False), ("8.6", False), ("8.60.1", True), ("10.0.1", True), ("", True)],
+)
+def test_a_deviation_is_due_only_in_the_versions_it_was_seen_in(
+    write: Write, version: str, optional: bool
+) -> None:
+    case = parse("op-alone-fp32-reference")
+    (always,) = load(write(GOOD)).limits(case, version).deviations
+    assert not always.optional
+    seen = GOOD.replace("largest_count = 10\n", 'largest_count = 10\nseen_in = ["8.6"]\n')
+    (deviation,) = load(write(seen)).limits(case, version).deviations
+    assert (deviation.seen_in, deviation.optional) == (("8.6",), optional)
+
+
 def test_two_limits_may_share_a_block(write: Write) -> None:
     parts = LIMIT.replace('"well" = 1.0, ', "").replace('floor = { "well" = 1e-3 }', "")
     rest = "\n".join(line for line in LIMIT.splitlines() if "normal =" not in line)
@@ -214,6 +229,8 @@ ALLOWED_BANDS = ", ".join(BANDS[:-1])
         ('"flush tail" = 1.0, ', "", "subnormal.'flush tail' is missing", "required"),
         ("largest_error = 3.0", "", "largest_error", "is required with kind 'ulp'"),
         ("largest_count_of_all = 20", "", "largest_count_of_all is missing", "2**32"),
+        ("largest_count = 10", 'largest_count = 10\nseen_in = ["8.x"]', "seen_in", "pattern"),
+        ("largest_count = 10", "largest_count = 10\nseen_in = []", "seen_in", "at least 1"),
         # Empty lists.
         ('forms = ["op"]', "forms = []", "limit 1.forms", "at least 1"),
         ('cases = ["op-alone-fp32-reference"]', "cases = []", "deviation 1.cases", "at least 1"),
