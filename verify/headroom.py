@@ -10,21 +10,35 @@ from functools import cache
 import numpy as np
 
 from verify.cases import Case, select
+from verify.extreme import worst_allowed
+from verify.judge import kind_of
 from verify.observation import AcceptedObservation, CaseObservation, Observation
 from verify.oracle import expected
 from verify.precision import Array, Precision, by_name
 from verify.record import WorstRecord
 from verify.tolerances import Deviation, Limits, Tolerances
 
-__all__ = ["SLACK", "Headroom", "Seen", "headroom"]
+__all__ = [
+    "SLACK",
+    "WORST_ALLOWED",
+    "Headroom",
+    "LimitGroup",
+    "Seen",
+    "headroom",
+    "limit_groups",
+]
 
 SLACK = 2.0  # a limit of more than so many times what was observed is slack
+WORST_ALLOWED = "the worst plugin that is allowed alone"  # in place of a case that was observed
 _CORRECT = 0.5  # ULP: what a correctly rounded result keeps to, so that no less is proposed
 
 
 @dataclass(frozen=True)
 class Seen:
-    """The worst that was observed of something: in ULP with its input, or a number of inputs."""
+    """The worst that was observed of something: in ULP with its input, or a number of inputs.
+
+    ``case`` is its id and ``file`` the observation's, or `WORST_ALLOWED` and empty.
+    """
 
     value: float
     case: str
@@ -75,8 +89,23 @@ def headroom(tolerances: Tolerances, observed: Mapping[str, Observation]) -> lis
     return [*_limits(tolerances, by_case), *_deviations(tolerances, by_case)]
 
 
-def _limits(tolerances: Tolerances, by_case: _Observed) -> Iterator[Headroom]:
-    # A [[limit]] is for many cases at once; its number, reason and band tell it.
+@dataclass(frozen=True)
+class LimitGroup:
+    """One number of a tolerance file, and the cases with their limits that it is for."""
+
+    source: str
+    reason: str
+    band: str
+    result: str
+    limit: float
+    members: tuple[tuple[Case, Limits], ...]
+
+
+def limit_groups(tolerances: Tolerances) -> list[LimitGroup]:
+    """Every number of the tolerance files, in their order.
+
+    A [[limit]] is for many cases at once; its number, reason and band tell it.
+    """
     groups: dict[tuple[str, str, str, str, float], list[tuple[Case, Limits]]] = {}
     for precision, form, engine, context in tolerances.blocks:
         case = Case(form, context, by_name(precision), engine)
@@ -84,8 +113,13 @@ def _limits(tolerances: Tolerances, by_case: _Observed) -> Iterator[Headroom]:
         for (band, result), limit in limits.ulp.items():
             key = (limits.source, limits.reasons[band, result], band, result, limit)
             groups.setdefault(key, []).append((case, limits))
-    for (source, reason, band, result, limit), members in groups.items():
-        basis = reason.partition(":")[0]
+    return [LimitGroup(*key, tuple(members)) for key, members in groups.items()]
+
+
+def _limits(tolerances: Tolerances, by_case: _Observed) -> Iterator[Headroom]:
+    for group in limit_groups(tolerances):
+        band, result, members = group.band, group.result, group.members
+        basis = group.reason.partition(":")[0]
         ids = tuple(case.id for case, _ in members)
         what = f"{result}.{band}"
         seen = [
@@ -93,6 +127,7 @@ def _limits(tolerances: Tolerances, by_case: _Observed) -> Iterator[Headroom]:
             for case, limits in members
             for found in _band(case, limits, band, result, by_case.get(case.id, ()))
         ]
+        seen += _allowed(tolerances, members, band, result)
         worst = max(seen, key=lambda found: found.value, default=None)
         within = worst is None and any(
             (each.band, each.result) == (band, result)
@@ -100,7 +135,26 @@ def _limits(tolerances: Tolerances, by_case: _Observed) -> Iterator[Headroom]:
             for _, observation in by_case.get(case.id, ())
             for each in observation.bands
         )
-        yield _rated(Headroom(source, what, limit, basis, ids, worst, "", within=within))
+        yield _rated(
+            Headroom(group.source, what, group.limit, basis, ids, worst, "", within=within)
+        )
+
+
+def _allowed(
+    tolerances: Tolerances, members: Sequence[tuple[Case, Limits]], band: str, result: str
+) -> list[Seen]:
+    """What the worst plugin that keeps to the contract alone shows elsewhere.
+
+    The contract is one plugin's no more than another's: these limits cover that one too.
+    """
+    for case, _ in members:
+        found = worst_allowed(tolerances, case)
+        samples = sum(each.samples for each in found)
+        for each in found:
+            if (each.band, each.result) == (band, result):
+                point = WorstRecord.of(each.worst)
+                return [Seen(each.worst.error_ulp, WORST_ALLOWED, "", samples, point)]
+    return []
 
 
 def _band(
@@ -127,23 +181,12 @@ def _band(
 def _accepted(case: Case, deviations: Sequence[Deviation], point: WorstRecord, output: str) -> bool:
     """Whether a deviation is about this element, as the judge sees it."""
     argument = _argument(case.context, case.precision, int(point.x_bits, 16), output)
-    kind = _kind(point)
+    kind = kind_of(point.expected, point.actual, point.error_ulp)
     for deviation in deviations:
         low, high = deviation.x
         if deviation.kind == kind and low <= argument <= high:
             return kind != "ulp" or point.error_ulp <= deviation.largest_error
     return False
-
-
-def _kind(point: WorstRecord) -> str:
-    """What is wrong with an element, if anything: as the judge names it."""
-    if math.isnan(point.actual) != math.isnan(point.expected):
-        return "nan"
-    if math.isinf(point.error_ulp):
-        return "inf"
-    if math.copysign(1.0, point.actual) != math.copysign(1.0, point.expected):
-        return "sign"
-    return "ulp"
 
 
 @cache
@@ -170,9 +213,9 @@ def _deviations(tolerances: Tolerances, by_case: _Observed) -> Iterator[Headroom
 
 @cache
 def _executed(precision: Precision) -> tuple[str, ...]:
-    """The ids that an observation of a form, not of a plugin library, can have."""
+    """The ids that an observation can have; only TensorRT runs a plugin library."""
     cases = select(precisions=(precision.name,))
-    return tuple(case.id for case in cases if case.form != "plugin")
+    return tuple(c.id for c in cases if c.form != "plugin" or c.engine == "tensorrt")
 
 
 def _bounds(
@@ -195,8 +238,8 @@ def _bounds(
     if deviation.kind == "ulp":
         errors = [replace(s, value=a.worst.error_ulp) for s, _, a in seen]
         yield bound("largest_error", deviation.largest_error, errors)
-    exhaustive = [replace(s, value=a.count) for s, case, a in seen if case.inputs == case.total]
-    sampled = [replace(s, value=a.count) for s, case, a in seen if case.inputs < case.total]
+    exhaustive = [replace(s, value=a.count) for s, case, a in seen if case.exhaustive]
+    sampled = [replace(s, value=a.count) for s, case, a in seen if not case.exhaustive]
     of_all = "largest_count_of_all" if source == "fp32.toml" else "largest_count"
     yield bound(of_all, deviation.largest_count_of_all, exhaustive)
     if sampled:
@@ -210,7 +253,9 @@ def _rated(entry: Headroom) -> Headroom:
     worst = entry.seen.value
     if worst > entry.limit:
         return replace(entry, state="exceeded")
-    if entry.limit > SLACK * worst and entry.limit > _CORRECT:
+    # To the digits that are printed: no result of a rounding to nearest is off by all of 0.5.
+    slack = not worst or round(entry.limit / worst, 2) > SLACK
+    if slack and entry.limit > _CORRECT:
         return replace(entry, state="slack", propose=max(_tighter(worst), _CORRECT))
     return replace(entry, state="ok")
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from verify.count import spaced
 from verify.difference import difference, read
 from verify.findings import number
 from verify.headroom import Headroom, headroom
@@ -40,7 +41,8 @@ def tolerances(folder: Path | None) -> int:
     console.print()
     for file, observation in observed.items():
         engine = f"{observation.engine} {observation.version} on {observation.device}"
-        line = f"{file}: {len(observation.cases)} cases of {engine} ({observation.cpu})"
+        cpu = f" ({observation.cpu})" if observation.cpu else ""
+        line = f"{file}: {len(observation.cases)} cases of {engine}{cpu}"
         console.print(line, highlight=False, soft_wrap=True)
     counts = Counter(entry.state for entry in entries)
     told = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
@@ -57,7 +59,7 @@ def _row(entry: Headroom) -> list[str]:
     seen = entry.seen
     at = "the worst there is a deviation's" if entry.within else ""
     if seen is not None and seen.point is not None:
-        of = f"{seen.inputs:_}".replace("_", " ")
+        of = spaced(seen.inputs)
         at = f"x = {number(seen.point.x)} ({seen.point.x_bits}) of {of}"
     return [
         entry.source,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from verify.headroom import Headroom, headroom
+from verify.headroom import WORST_ALLOWED, Headroom, headroom
 from verify.observation import Observation, load, read_folder
 from verify.tolerances import DEFAULT_FOLDER
 from verify.tolerances import load as contract
@@ -119,10 +119,66 @@ def test_the_bounds_of_deviations_are_held_to_what_was_observed(observed: Path) 
 
 
 def test_a_limit_that_nothing_supports(tolerances: Path) -> None:
-    entries = headroom(contract(tolerances), {})
+    entries = [e for e in headroom(contract(tolerances), {}) if e.seen is None]
     assert {entry.state for entry in entries} == {"unsupported", "not observed"}
     assert {e.basis for e in entries if e.state == "unsupported"} == {"measured"}
     assert {e.basis for e in entries if e.state == "not observed"} == {"derived"}
+
+
+PLUGIN_CHAIN = '"well" = 4.0, "origin" = 5.0, "bulk" = 9.25'  # of fp16
+
+
+def test_the_contract_of_a_plugin_has_no_slack_and_no_contradiction() -> None:
+    entries = [
+        entry
+        for entry in headroom(contract(), read_folder(DEFAULT_FOLDER / "observed"))
+        if any(case.startswith("plugin-") for case in entry.cases)
+    ]
+    assert len(entries) > 60
+    assert [(e.source, e.what) for e in entries if e.state in ("slack", "exceeded")] == []
+    covered = [e for e in entries if e.seen is not None and e.seen.case == WORST_ALLOWED]
+    # Every limit of the contexts that do arithmetic on what the plugin returns.
+    assert len([e for e in covered if "chain" in e.cases[0]]) == 24
+    assert len([e for e in covered if "residual" in e.cases[0]]) == 24
+
+
+@pytest.mark.parametrize(("bulk", "state"), [("9.25", "ok"), ("9.0", "exceeded"), ("19", "slack")])
+def test_a_chain_of_plugins_is_owed_what_each_may_do_alone(
+    tolerances: Path, bulk: str, state: str
+) -> None:
+    path = tolerances / "fp16.toml"
+    assert path.read_text().count(PLUGIN_CHAIN) == 1
+    path.write_text(path.read_text().replace(PLUGIN_CHAIN, PLUGIN_CHAIN.replace("9.25", bulk)))
+    assert _entry(tolerances, "regular.bulk", "plugin-chain-fp16-tensorrt").state == state
+
+
+def test_half_a_ulp_is_no_slack_of_one() -> None:
+    """A result rounded to nearest comes as near to 0.5 as there are inputs, and no nearer."""
+    folder = DEFAULT_FOLDER / "observed"
+    observed = load(folder / "reference-onnx-1.23.2.json")
+    case = observed.cases["rational-alone-fp32-reference"]
+    bands = [
+        band.model_copy(
+            update={
+                "worst": band.worst.model_copy(update={"error_ulp": worst}),
+                "outside": band.worst.model_copy(update={"error_ulp": worst}),
+            }
+        )
+        for band in case.bands
+        if band.band == "well"
+        for worst in [0.49999999]
+    ]
+    case = case.model_copy(update={"bands": tuple(bands), "accepted": ()})
+    gpu = observed.model_copy(
+        update={"engine": "tensorrt", "cases": {"plugin-alone-fp32-tensorrt": case}}
+    )
+    (entry,) = (
+        e
+        for e in headroom(contract(), {"gpu.json": gpu})
+        if e.what == "regular.well" and "plugin-alone-fp32-tensorrt" in e.cases
+    )
+    assert entry.limit == 1.0
+    assert entry.state == "ok"
 
 
 def test_a_damaged_observation_is_refused(cli: Cli, tolerances: Path) -> None:
