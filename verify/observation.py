@@ -1,11 +1,15 @@
-"""Observations: what was measured, where and when, beside the contract of the tolerance files."""
+"""Observations: what was measured, where and when, beside the contract of the tolerance files.
+
+A file is of one engine in one version on one device. What can change without a change of any of
+these stands with each case: the driver, NumPy, the plugin.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -14,8 +18,16 @@ from pydantic import ValidationError
 
 from verify.cases import parse
 from verify.errors import InputError
-from verify.record import Environment, Number, Schema, WorstRecord, write_text
-from verify.sweep.record import first_fault
+from verify.record import (
+    EngineRecord,
+    Environment,
+    Number,
+    Schema,
+    WorstRecord,
+    first_fault,
+    write_text,
+)
+from verify.sweep.record import PluginRecord as PluginObservation
 from verify.sweep.tally import Tally
 
 __all__ = [
@@ -23,6 +35,9 @@ __all__ = [
     "BandObservation",
     "CaseObservation",
     "Observation",
+    "PluginObservation",
+    "agree",
+    "combine",
     "load",
     "observe",
     "of",
@@ -58,20 +73,33 @@ class AcceptedObservation(Schema):
 
 
 class CaseObservation(Schema):
-    """One case: ``inputs`` of ``total`` inputs of the model with this SHA-256."""
+    """One case: ``inputs`` of ``total`` inputs of the model with this SHA-256.
+
+    ``driver``: the NVIDIA driver's release, empty on a CPU. ``plugin``: None where none ran.
+    """
 
     date: str
     inputs: int
     total: int
     model: str
     numpy: str
+    driver: str = ""
+    plugin: PluginObservation | None = None
     checksum: str
     bands: tuple[BandObservation, ...]
     accepted: tuple[AcceptedObservation, ...]
 
+    @property
+    def exhaustive(self) -> bool:
+        """Whether these are all inputs that there are."""
+        return self.inputs == self.total
+
 
 class Observation(Schema):
-    """A file of ``tolerances/observed``: cases of one engine on one kind of machine."""
+    """A file of ``tolerances/observed``: cases of one engine on one kind of machine.
+
+    ``cpu``: the instruction sets that matter for results, empty where another device executes.
+    """
 
     schema_version: Literal[1]
     command: Literal["observe"]
@@ -107,6 +135,7 @@ def of(
     date: str,
     model: str,
     checksum: str,
+    plugin: PluginObservation | None = None,
 ) -> Observation:
     """The observation of one case."""
     (engine,) = environment.engines
@@ -116,6 +145,8 @@ def of(
         total=1 << parse(case_id).precision.total_bits,
         model=model,
         numpy=environment.numpy,
+        driver=engine.driver,
+        plugin=plugin,
         checksum=checksum,
         bands=tuple(
             BandObservation(**band.model_dump(exclude={"limit", "breaches"}))
@@ -134,15 +165,74 @@ def of(
         engine=engine.engine,
         version=engine.version,
         device=engine.device,
-        cpu=environment.cpu,
+        cpu=_cpu_of(engine, environment.cpu),
         cases={case_id: observed},
     )
 
 
-def observe(path: Path, new: Observation) -> None:
+def combine(observations: Iterable[Observation]) -> Observation:
+    """One observation of the cases of several, which must be of one engine on one machine."""
+    first, *others = observations
+    cases = dict(first.cases)
+    for other in others:
+        assert _machine(other) == _machine(first), "observations of two machines"
+        cases |= other.cases
+    return first.model_copy(update={"cases": cases})
+
+
+def agree(
+    path: Path, engine: EngineRecord, cpu: str, plugin: PluginObservation | None = None
+) -> None:
+    """Find out before the work whether a file can take what is measured here.
+
+    Raises InputError where it is of another engine, version, device, CPU or plugin, or damaged;
+    a file that is not there can take anything.
+    """
+    if path.exists():
+        ours = (engine.engine, engine.version, engine.device, _cpu_of(engine, cpu))
+        _agree(path, load(path), dict(zip(_MACHINE, ours, strict=True)), plugin)
+
+
+_MACHINE = ("engine", "version", "device", "cpu")
+
+
+def _machine(observation: Observation) -> dict[str, str]:
+    return {what: getattr(observation, what) for what in _MACHINE}
+
+
+def _cpu_of(engine: EngineRecord, cpu: str) -> str:
+    """The CPU, as far as it computes: what a GPU returns does not depend on it."""
+    return cpu if engine.device == "CPU" else ""
+
+
+def _agree(
+    path: Path, old: Observation, ours: Mapping[str, str], plugin: PluginObservation | None
+) -> None:
+    for what, theirs in _machine(old).items():
+        if ours[what] != theirs:
+            raise InputError(
+                f"{path}: observed with {what} {theirs!r}, not {ours[what]!r}; name another file"
+            )
+    for case_id, case in old.cases.items():
+        # The figures of another plugin would be lost unseen; another build of one may replace it.
+        if plugin and case.plugin and case.plugin.name != plugin.name:
+            raise InputError(
+                f"{path}: {case_id}: observed with the plugin {case.plugin.name}, not "
+                f"{plugin.name}; name another file"
+            )
+
+
+def _beats(old: CaseObservation, new: CaseObservation) -> bool:
+    """Whether an old case stays: of the same model and plugin, and of more inputs."""
+    return (old.model, old.plugin) == (new.model, new.plugin) and old.inputs > new.inputs
+
+
+def observe(path: Path, new: Observation) -> tuple[str, ...]:
     """Write ``new`` into ``path``: its cases replace those of the file, all others stay.
 
-    Raises InputError where the file is of another engine, version or machine, or damaged.
+    A case of which the file holds more inputs of the same model and plugin stays too, because
+    all inputs say more than a sample: returns the ids of these.
+    Raises InputError where the file is of another engine, version, machine or plugin, or damaged.
     """
     # Several sweeps may observe into one file at a time. The lock is not beside it, where it would
     # be left lying among the observations.
@@ -151,15 +241,17 @@ def observe(path: Path, new: Observation) -> None:
         cases: Mapping[str, CaseObservation] = {}
         if path.exists():
             old = load(path)
-            for what in ("engine", "version", "device", "cpu"):
-                ours, theirs = getattr(new, what), getattr(old, what)
-                if ours != theirs:
-                    raise InputError(
-                        f"{path}: observed with {what} {theirs!r}, not {ours!r}; name another file"
-                    )
+            plugins = [case.plugin for case in new.cases.values() if case.plugin]
+            _agree(path, old, _machine(new), plugins[0] if plugins else None)
             cases = old.cases
-        merged = dict(sorted({**cases, **new.cases}.items()))
+        kept = {
+            case_id: cases[case_id]
+            for case_id, case in new.cases.items()
+            if case_id in cases and _beats(cases[case_id], case)
+        }
+        merged = dict(sorted({**cases, **new.cases, **kept}.items()))
         write_text(path, new.model_copy(update={"cases": merged}).to_json())
+    return tuple(kept)
 
 
 def load(path: Path) -> Observation:
@@ -177,5 +269,17 @@ def load(path: Path) -> Observation:
 
 
 def read_folder(folder: Path) -> dict[str, Observation]:
-    """Every observation of a folder by file name, none if there is no folder."""
-    return {path.name: load(path) for path in sorted(folder.glob("*.json"))}
+    """Every observation of a folder by file name, none if there is no folder.
+
+    The table of a run of mutants may lie there too; it is of no engine's limits.
+    """
+    paths = sorted(folder.glob("*.json"))
+    return {path.name: load(path) for path in paths if not _is_table_of_mutants(path)}
+
+
+def _is_table_of_mutants(path: Path) -> bool:
+    try:
+        data = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(data, dict) and data.get("command") == "mutants"

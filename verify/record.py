@@ -22,12 +22,15 @@ __all__ = [
     "SCHEMA_VERSION",
     "BandRecord",
     "CaseRecord",
+    "CheckRecord",
     "Environment",
     "FindingRecord",
     "Record",
+    "ReplayRecord",
     "Schema",
     "environment",
     "finding_record",
+    "first_fault",
     "load",
     "write_text",
 ]
@@ -162,8 +165,19 @@ class FindingRecord(Schema):
     replay: ReplayRecord | None
 
 
+class CheckRecord(Schema):
+    """A check of a plugin's plumbing. ``count``: comparisons; ``reason`` is one line."""
+
+    check: str
+    claim: str
+    verdict: Verdict
+    reason: str
+    count: int
+    seconds: Number
+
+
 class EngineRecord(Schema):
-    """An engine on the machine of the run."""
+    """An engine on the machine of the run; ``driver`` is the release of its GPU's driver."""
 
     engine: str
     version: str
@@ -171,6 +185,7 @@ class EngineRecord(Schema):
     builds: bool
     device: str
     reason: str
+    driver: str = ""
 
     @classmethod
     def of(cls, status: Status) -> EngineRecord:
@@ -182,6 +197,7 @@ class EngineRecord(Schema):
             builds=status.builds,
             device=status.device,
             reason=status.reason,
+            driver=status.driver,
         )
 
 
@@ -196,9 +212,13 @@ class Environment(Schema):
     polygraphy: str
     engines: tuple[EngineRecord, ...]
 
+    def version_of(self, engine: str) -> str:
+        """The version of an engine, empty if it was not part of the run."""
+        return next((found.version for found in self.engines if found.engine == engine), "")
+
 
 class Record(Schema):
-    """The whole of ``record.json``."""
+    """The whole of ``record.json``. ``checks`` are those of `gate` that no case has."""
 
     schema_version: Literal[1]
     command: Literal["run", "gate"]
@@ -208,6 +228,7 @@ class Record(Schema):
     environment: Environment
     cases: tuple[CaseRecord, ...]
     findings: tuple[FindingRecord, ...]
+    checks: tuple[CheckRecord, ...] = ()
 
     def to_json(self) -> str:
         """Strict JSON, indented."""
@@ -275,13 +296,18 @@ def load(path: Path) -> Record:
     except OSError as error:
         raise InputError(f"{path}: can't be read: {error.strerror}") from None
     except (ValidationError, UnicodeDecodeError) as error:
-        detail = str(error)
-        if isinstance(error, ValidationError):
-            first = error.errors()[0]
-            detail = f"{'.'.join(str(part) for part in first['loc']) or 'file'}: {first['msg']}"
         raise InputError(
-            f"{path}: not a record of schema version {SCHEMA_VERSION}: {' '.join(detail.split())}"
+            f"{path}: not a record of schema version {SCHEMA_VERSION}: {first_fault(error)}"
         ) from None
+
+
+def first_fault(error: ValidationError | UnicodeDecodeError) -> str:
+    """One line for the first thing that is wrong with a file."""
+    if isinstance(error, UnicodeDecodeError):
+        return "not UTF-8"
+    detail = error.errors()[0]
+    where = ".".join(str(part) for part in detail["loc"]) or "file"
+    return " ".join(f"{where}: {detail['msg']}".split())
 
 
 def write_text(path: Path, text: str) -> None:

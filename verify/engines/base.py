@@ -41,7 +41,8 @@ class Status:
     """What an engine can do on this machine, and why not more.
 
     ``device`` is what it executes on. ``reason`` says why it can't execute, ``install`` what
-    would change that; both empty where it can.
+    would change that; both empty where it can. ``driver``: the release of the NVIDIA driver,
+    empty where the device is none of NVIDIA's.
     """
 
     engine: str
@@ -51,6 +52,7 @@ class Status:
     device: str
     reason: str = ""
     install: str = ""
+    driver: str = ""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import ctypes
 from dataclasses import dataclass
 from functools import lru_cache
 
-__all__ = ["Gpu", "driver_cuda", "gpu"]
+__all__ = ["Gpu", "driver", "driver_cuda", "gpu"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,27 @@ def gpu() -> Gpu | str:
         (major.value, minor.value),
         (version.value // 1000, version.value % 1000 // 10),
     )
+
+
+@lru_cache(maxsize=1)
+def driver() -> str:
+    """The driver's release, such as ``580.95.05``; empty where NVML doesn't tell it.
+
+    By NVML, which comes with the driver: the driver API only tells the CUDA version.
+    """
+    try:
+        nvml = ctypes.CDLL("libnvidia-ml.so.1")
+    except OSError:
+        return ""
+    if nvml.nvmlInit_v2() != _SUCCESS:
+        return ""
+    # NVML_SYSTEM_DRIVER_VERSION_BUFFER_SIZE
+    release = ctypes.create_string_buffer(80)
+    try:
+        found = nvml.nvmlSystemGetDriverVersion(release, ctypes.c_uint(len(release)))
+    finally:
+        nvml.nvmlShutdown()
+    return release.value.decode(errors="replace") if found == _SUCCESS else ""
 
 
 def driver_cuda() -> tuple[int, int] | None:

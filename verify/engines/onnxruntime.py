@@ -11,6 +11,7 @@ from verify.engines.base import (
     Status,
     installed_version,
 )
+from verify.engines.nvidia import driver, gpu
 from verify.engines.quiet import quieten
 from verify.errors import InputError
 from verify.precision import Precision
@@ -62,7 +63,10 @@ class OnnxRuntime:
                 f"ONNX Runtime {version} has no {wanted}",
                 "pip install onnxruntime-gpu",
             )
-        return Status(self.name, version, True, False, self.provider.upper())
+        found = gpu() if self.provider == "cuda" else ""
+        if isinstance(found, str):
+            return Status(self.name, version, True, False, self.provider.upper())
+        return Status(self.name, version, True, False, f"CUDA, {found.name}", driver=driver())
 
     def open(self, model: bytes, precision: Precision) -> PolygraphySession:
         """A session over Polygraphy's `OnnxrtRunner`.
