@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,6 +11,7 @@ import numpy as np
 
 import models
 from verify.cases import CONTEXTS, Case
+from verify.count import spaced
 from verify.engines import EngineFailure, Executor, Lacking, Refused, Session, Status, engine
 from verify.engines.registry import Creator, Listing, NotLoaded, listing
 from verify.engines.tensorrt import Plugin, Tensorrt
@@ -19,9 +20,10 @@ from verify.engines.worker import Died, Worker
 from verify.errors import InputError
 from verify.findings import LIMITS_CHECK, Finding
 from verify.judge import VacuousError
-from verify.library import Library
+from verify.library import Library, read
 from verify.oracle import expected
-from verify.precision import PRECISIONS, Array, Precision
+from verify.plumbing.check import Result, Subject
+from verify.precision import FP32, PRECISIONS, Array, Precision
 from verify.run import FAILING, CaseResult, model_of
 from verify.samples import sample
 from verify.ulp import error_ulp
@@ -40,8 +42,11 @@ __all__ = [
     "neighbours",
     "obstacle",
     "opinions",
+    "options_of",
+    "order_of",
     "outcome",
     "register",
+    "subject_of",
     "supported",
 ]
 
@@ -53,7 +58,10 @@ class CouldNotVerify(Exception):
 
 
 class DoNotShip(Exception):
-    """The library is no good already before a plan is built; the message says why."""
+    """The library is no good already before a plan is built; the message says why.
+
+    That is a finding of the check `registry`.
+    """
 
 
 @dataclass(frozen=True)
@@ -106,6 +114,45 @@ class Neighbour:
     special: int = 0
     reason: str = ""
     opinion: Callable[[Array], float] | None = field(default=None, compare=False, repr=False)
+
+
+def order_of(
+    plugin: Path,
+    op: str,
+    version: str,
+    namespace: str | None,
+    fields: Sequence[str],
+    preloads: Sequence[Path],
+) -> Order:
+    """The order of a command line; ``fields`` are NAME=VALUE.
+
+    Raises InputError for a file that is missing or no shared library, and for a damaged field.
+    """
+    library = read(plugin)
+    for path in preloads:
+        if not path.is_file():
+            raise InputError(f"--preload {path}: no such file")
+    pairs = []
+    for text in fields:
+        name, equals, value = text.partition("=")
+        if not name or not equals:
+            raise InputError(f"--field {text!r}: expected NAME=VALUE")
+        pairs.append((name, value))
+    preload = tuple(str(path.resolve()) for path in preloads)
+    return Order(library, op, version, namespace, tuple(pairs), preload)
+
+
+def options_of(target: Target) -> list[str]:
+    """The options of a command line that name the same plugin, whoever calls it."""
+    name = target.plugin.name
+    words = ["--plugin", str(target.plugin.library.path.resolve())]
+    words += ["--op", name.op, "--plugin-version", name.version]
+    words += ["--plugin-namespace", name.namespace]
+    for key, value in target.node.fields:
+        words += ["--field", f"{key}={value}"]
+    for path in target.plugin.preload:
+        words += ["--preload", path]
+    return words
 
 
 def obstacle(library: Library, status: Status) -> str:
@@ -253,17 +300,76 @@ def cases_of(precisions: Iterable[Precision], checks: Sequence[str]) -> tuple[Ca
     )
 
 
-def outcome(results: Sequence[CaseResult], about: str) -> Outcome:
-    """The verdict on results of the plugin's own cases; ``about`` names what was tested."""
+def outcome(
+    results: Sequence[CaseResult], about: str, checks: Sequence[Result] = (), why: str = ""
+) -> Outcome:
+    """The verdict on the plugin's own cases and its plumbing; ``about`` names what was tested.
+
+    ``why`` says why there are no cases, where none were asked for or none can be.
+    """
     for result in results:
         if result.verdict in FAILING:
             return Outcome("DO NOT SHIP", f"{result.case.id}: {result.reason}", 1)
+    for check in checks:
+        if check.verdict == "FAIL":
+            return Outcome("DO NOT SHIP", f"{check.check.name}: {check.reason}", 1)
+    for check in checks:
+        if check.verdict == "ERROR":
+            return Outcome("COULD NOT VERIFY", f"{check.check.name}: {check.reason}", 3)
     done = [result for result in results if result.verdict in ("PASS", "KNOWN")]
-    if not done:
-        return Outcome("DO NOT SHIP", f"{about}: no case of the plugin was executed", 1)
-    samples = f"{sum(result.samples for result in done):_}".replace("_", " ")
-    precisions = dict.fromkeys(result.case.precision.name for result in done)
-    return Outcome("SHIP", f"{about}: {samples} inputs judged in {', '.join(precisions)}", 0)
+    passed = sum(check.verdict == "PASS" for check in checks)
+    if done:
+        samples = spaced(sum(result.samples for result in done))
+        precisions = dict.fromkeys(result.case.precision.name for result in done)
+        judged = f"{samples} inputs judged in {', '.join(precisions)}"
+        more = f", {passed} checks of its plumbing passed" if checks else ""
+        return Outcome("SHIP", f"{about}: {judged}{more}", 0)
+    if passed and not why:
+        return Outcome("SHIP", f"{about}: {passed} checks of its plumbing passed, no others run", 0)
+    if checks and not (why or passed or results):
+        return Outcome("COULD NOT VERIFY", f"{checks[0].check.name}: {checks[0].reason}", 3)
+    return Outcome("DO NOT SHIP", why or f"{about}: no case of the plugin was executed", 1)
+
+
+def subject_of(
+    target: Target,
+    runner: Tensorrt,
+    refused: Mapping[Precision, str],
+    asked: Sequence[Precision],
+    *,
+    quick: bool,
+) -> Subject:
+    """What the plumbing checks are run on, when it is known what the plugin supports."""
+    strategy = runner.strategy
+    given = dict(target.node.fields)
+    announced = next(
+        creator.fields for creator in target.listing.creators if creator.name == target.plugin.name
+    )
+    tested = tuple(p.name for p, why in refused.items() if not why)
+    required = () if asked and FP32 not in asked else (FP32.name,)
+    lacking = tuple(
+        p.name for p, why in refused.items() if why and not strategy.lacks("plugin", p.name)
+    )
+    return Subject(
+        library=str(target.plugin.library.path.resolve()),
+        preload=target.plugin.preload,
+        tensorrt=target.plugin.tensorrt,
+        op=target.plugin.name.op,
+        version=target.plugin.name.version,
+        namespace=target.plugin.name.namespace,
+        fields=tuple((field.name, field.kind, given.get(field.name)) for field in announced),
+        precisions=tested,
+        required=required,
+        lacking=lacking,
+        on_request=target.listing.on_request,
+        static=runner.static,
+        obey=strategy.obey_types,
+        typed=strategy.strongly_typed,
+        tactic_sources=runner.tactic_sources,
+        largest=strategy.largest_elements,
+        largest_rank=7,  # of 8.6; later versions have no fewer
+        quick=quick,
+    )
 
 
 def neighbours(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -15,14 +17,24 @@ from verify import gate as gates
 from verify import interrupt, report
 from verify import record as records
 from verify.cases import Case
-from verify.command import output_folder, progress_bar, record_of
+from verify.command import (
+    can_observe,
+    check_targets,
+    keep,
+    output_folder,
+    progress_bar,
+    record_of,
+)
+from verify.count import spaced
 from verify.engines import Builder, Executor, engine
 from verify.engines.inspection import reformats
 from verify.engines.tensorrt import Tensorrt
 from verify.errors import InputError
 from verify.gate import Outcome
-from verify.library import read
 from verify.mutants import CHECKS
+from verify.plumbing import replay, sanitizer, table
+from verify.plumbing.beside import Beside
+from verify.plumbing.check import Result
 from verify.precision import PRECISIONS, Precision, by_name
 from verify.run import CaseResult, Job, verify
 from verify.tolerances import load
@@ -41,54 +53,64 @@ def gate(
     precisions: tuple[str, ...],
     checks: tuple[str, ...],
     quick: bool,
+    sanitize: bool,
     seed: int,
     out: Path,
     json_file: Path | None,
     junit: Path | None,
+    observe: Path | None,
     tolerances: Path | None,
 ) -> int:
     """Returns the exit code: 0 SHIP, 1 DO NOT SHIP, 3 COULD NOT VERIFY; InputError is 2."""
-    library = read(plugin)
-    for path in preloads:
-        if not path.is_file():
-            raise InputError(f"--preload {path}: no such file")
+    order = gates.order_of(plugin, op, plugin_version, plugin_namespace, fields, preloads)
+    plumbing = table.chosen(checks, sanitize=sanitize)
+    known = (*CHECKS, *(check.name for check in (*table.CHECKS, table.SANITIZER)))
     for check in checks:
-        if check not in CHECKS:
-            raise InputError(f"--check {check!r}: unknown; allowed: {', '.join(CHECKS)}")
-    order = gates.Order(
-        library,
-        op,
-        plugin_version,
-        plugin_namespace,
-        tuple(_field(text) for text in fields),
-        tuple(str(path.resolve()) for path in preloads),
-    )
+        if check not in known:
+            raise InputError(f"--check {check!r}: unknown; allowed: {', '.join(known)}")
+    if table.SANITIZER in plumbing and not sanitizer.program():
+        raise InputError(f"--sanitize: {sanitizer.NAME} is neither on PATH nor in CUDA_HOME/bin")
     allowed = load(tolerances)
     console, results = Console(), list[CaseResult]()
+    checked: list[Result] = []
     asked = tuple(by_name(name) for name in precisions)
-    job = Job(gates.cases_of(asked or PRECISIONS, checks), allowed, seed, out, checks)
+    values = tuple(check for check in checks if check in CHECKS)
+    cases = gates.cases_of(asked or PRECISIONS, values) if values or not checks else ()
+    job = Job(cases, allowed, seed, out, values, observe=observe is not None)
+    check_targets(out, json_file, junit, observe)
+    if observe:
+        can_observe(observe, cases, checks, Tensorrt())
     last: Outcome | None = None
     with output_folder(out):
         try:
-            why = gates.obstacle(library, Tensorrt().status())
+            why = gates.obstacle(order.library, Tensorrt().status())
             if why:
                 raise gates.CouldNotVerify(why)
-            target = gates.register(order)
             with ExitStack() as stack:
+                beside = stack.enter_context(Beside(plumbing, checked))
+                target = gates.register(order)
                 runner = Tensorrt(target.plugin)
                 stack.callback(runner.close)
-                last = _run(console, runner, target, job, asked, results, stack, quick=quick)
+                if observe:  # the plugin is known now
+                    can_observe(observe, cases, checks, runner)
+                last = _run(
+                    console, runner, target, job, asked, results, beside, stack, quick=quick
+                )
         except gates.CouldNotVerify as error:
             last = Outcome("COULD NOT VERIFY", str(error), 3)
         except gates.DoNotShip as error:
             last = Outcome("DO NOT SHIP", f"{plugin.name}: {error}", 1)
+            checked[:] = [Result(table.by_name("registry"), "FAIL", str(error), (str(error),), 1)]
         finally:
             # What is finished is kept, also when Ctrl-C ends the run.
-            text = record_of(job, results, complete=last is not None, command="gate").to_json()
+            record = record_of(job, results, complete=last is not None, command="gate")
+            text = _with_checks(record, checked, out).to_json()
             for path in (out / "record.json", *([json_file] if json_file else [])):
                 records.write_text(path, text)
             if junit:
-                report.junit(junit, results)
+                report.junit(junit, results, checked)
+            if observe:
+                _say(console, keep(observe, results))
     _say(console, last.sentence)
     return last.exit_code
 
@@ -100,25 +122,27 @@ def _run(
     job: Job,
     asked: tuple[Precision, ...],
     results: list[CaseResult],
+    beside: Beside,
     stack: ExitStack,
     *,
     quick: bool,
 ) -> Outcome:
-    """Verify the plugin's cases, and print how they and their neighbours did."""
+    """Verify the plugin's cases, its plumbing beside, and print how they and others did."""
     about = gates.named(target.plugin.library.path, target)
     status = runner.status()
     _say(console, f"{about} on TensorRT {status.version}, {status.device}")
     if target.listing.on_request:
         _say(console, "registered by TensorRT's registry only; `polygraphy --plugins` can't")
     refused = gates.supported(runner, target.node, asked)
+    subject = gates.subject_of(target, runner, refused, asked, quick=quick)
+    beside.go(subject)
     tested = [precision for precision, why in refused.items() if not why]
     for precision, why in refused.items():
         if why:
             _say(console, f"{precision.name} is not tested: {why}")
-    if not tested:
-        raise gates.DoNotShip("the plugin supports no precision: " + "; ".join(refused.values()))
     if runner.static:
         _say(console, "the plugin refuses dynamic shapes: tested with static ones, a plan for each")
+    _say(console, f"out of scope: {', '.join(table.OUT_OF_SCOPE)}")
 
     def engines(name: str) -> Executor | Builder:
         return runner if name == "tensorrt" else engine(name)
@@ -126,12 +150,13 @@ def _run(
     def again(case: Case) -> tuple[str, ...]:
         return _again(target, case)
 
-    cases = gates.cases_of(tested, job.checks)
+    cases = gates.cases_of(tested, job.checks) if job.cases else ()
     job = replace(
         job, cases=cases, node=target.node, engines=engines, again=again, beside=not quick
     )
     with progress_bar() as progress:
-        task = progress.add_task("gate", total=len(cases))
+        task = progress.add_task("gate", total=len(cases) + len(beside.checks))
+        beside.report(lambda name: progress.update(task, advance=1, description=name))
 
         def done(result: CaseResult) -> None:
             results.append(result)
@@ -139,8 +164,13 @@ def _run(
             interrupt.check()
 
         verify(job, done)
-    others = list(gates.neighbours(runner, tested, job.seed, stack, quick=quick))
-    report.print_table(console, results)
+        compared = tested if cases else ()
+        others = list(gates.neighbours(runner, compared, job.seed, stack, quick=quick))
+        beside.wait()
+    checked = beside.results
+    checked[:] = replay.store(checked, subject, job.out / "findings")
+    if results:
+        report.print_table(console, results)
     for result in results:
         if result.layers:
             count = reformats(result.layers)
@@ -148,32 +178,72 @@ def _run(
             line = f"{len(result.layers)} layers ({kinds}), {count} of them reformats"
             _say(console, f"plan of {result.case.id}: {line}")
     _print_neighbours(console, others)
+    report.print_checks(console, checked)
     for result in results:
         for finding in result.findings:
             report.print_findings(console, [finding])
             for line in gates.opinions(finding, others):
                 _say(console, line)
-    report.print_summary(console, results, job.seed, job.out)
-    return gates.outcome(results, f"{about} on TensorRT {status.version}, {status.device}")
+    report.print_faults(console, checked, _check_line(target, asked))
+    report.print_summary(console, results, job.seed, job.out, checked)
+    where = f"{about} on TensorRT {status.version}, {status.device}"
+    lacks = "the plugin supports no precision: " + "; ".join(filter(None, refused.values()))
+    return gates.outcome(results, where, checked, "" if tested else lacks)
 
 
-def _field(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not name or not equals:
-        raise InputError(f"--field {text!r}: expected NAME=VALUE")
-    return name, value
+def _with_checks(record: records.Record, checked: Sequence[Result], out: Path) -> records.Record:
+    """The record with what the plumbing checks found."""
+    rows = tuple(
+        records.CheckRecord.model_validate(
+            {
+                "check": result.check.name,
+                "claim": result.check.claim,
+                "verdict": result.verdict,
+                "reason": result.reason,
+                "count": result.count,
+                "seconds": round(result.seconds, 3),
+            }
+        )
+        for result in checked
+    )
+    found = tuple(
+        records.FindingRecord(
+            case="plumbing",
+            check=result.check.name,
+            message=fault,
+            output="",
+            band="",
+            kind="plumbing",
+            point=None,
+            limit=None,
+            count=len(result.faults),
+            samples=result.count,
+            replay=records.ReplayRecord(
+                folder=os.path.relpath(result.folder, out),
+                line=result.line,
+                reproduced=result.reproduced,
+            )
+            if result.folder
+            else None,
+        )
+        for result in checked
+        if result.verdict == "FAIL"
+        for fault in result.faults[:1]
+    )
+    return record.model_copy(update={"checks": rows, "findings": (*record.findings, *found)})
+
+
+def _check_line(target: gates.Target, asked: Sequence[Precision]) -> str:
+    """The line that runs a plumbing check again, but for the check's name."""
+    words = ["python", "-m", "verify", "gate", *gates.options_of(target), "--quick"]
+    for precision in asked:
+        words += ["--precision", precision.name]
+    return shlex.join([*words, "--check"])
 
 
 def _again(target: gates.Target, case: Case) -> tuple[str, ...]:
     """The words behind ``python`` that run one case's checks again."""
-    name = target.plugin.name
-    words = ["-m", "verify", "gate", "--plugin", str(target.plugin.library.path.resolve())]
-    words += ["--op", name.op, "--plugin-version", name.version]
-    words += ["--plugin-namespace", name.namespace]
-    for key, value in target.node.fields:
-        words += ["--field", f"{key}={value}"]
-    for path in target.plugin.preload:
-        words += ["--preload", path]
+    words = ["-m", "verify", "gate", *gates.options_of(target)]
     return (*words, "--precision", case.precision.name, "--quick")
 
 
@@ -188,7 +258,7 @@ def _print_neighbours(console: Console, others: Sequence[gates.Neighbour]) -> No
         numbers = ("", "", "")
         why = other.reason
         if not other.reason:
-            samples = f"{other.samples:_}".replace("_", " ")
+            samples = spaced(other.samples)
             numbers = (samples, f"{other.worst:.4g}", f"x = {other.x:.7g}")
             if other.special:
                 why = f"{other.special} NaN or infinite results where a number is due"

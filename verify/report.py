@@ -11,15 +11,19 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from verify.count import spaced
 from verify.findings import Finding, number
 from verify.judge import BandResult, Breach
 from verify.mutants import CHECKS, Killing, score
+from verify.plumbing.check import Result
 from verify.record import write_text
 from verify.run import FAILING, CaseResult
 
 __all__ = [
     "exit_code",
     "junit",
+    "print_checks",
+    "print_faults",
     "print_findings",
     "print_killings",
     "print_summary",
@@ -105,7 +109,7 @@ def print_wide(console: Console, table: Table, width: int = 400) -> None:
 def _row(result: CaseResult) -> tuple[str, ...]:
     error, where, limit = worst_text(result)
     why = "; ".join(part for part in ("body" if result.body else "", result.reason) if part)
-    samples = f"{result.samples:_}".replace("_", " ") if result.samples else ""
+    samples = spaced(result.samples) if result.samples else ""
     return result.case.id, result.verdict, samples, error, limit, where, why
 
 
@@ -121,11 +125,62 @@ def _told(finding: Finding) -> list[str]:
     lines = finding.lines()
     if finding.replay is not None:
         state = "" if finding.replay.reproduced else "  NOT REPRODUCED"
+        if finding.replay.untried:
+            state = f"  not executed: {finding.replay.untried}"
         lines.append(f"  replay    {finding.replay.line}{state}")
     return lines
 
 
-def print_summary(console: Console, results: Sequence[CaseResult], seed: int, out: Path) -> None:
+def print_checks(console: Console, results: Sequence[Result]) -> None:
+    """One row per plumbing check: verdict, comparisons, seconds, and why."""
+    if not results:
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("check", "verdict", "compared", "seconds", "why"):
+        numeric = name in ("compared", "seconds")
+        table.add_column(name, justify="right" if numeric else "left", no_wrap=True)
+    for result in results:
+        table.add_row(
+            result.check.name,
+            Text(result.verdict, style=_STYLE[result.verdict]),
+            spaced(result.count) if result.count else "",
+            f"{result.seconds:.1f}",
+            Text(result.reason),  # a library's words are no markup
+        )
+    console.print()
+    print_wide(console, table)
+
+
+def print_faults(console: Console, results: Sequence[Result], line: str) -> None:
+    """Every plumbing check that failed, and how to see it again.
+
+    ``line`` runs a check again when its name is put behind it.
+    """
+    for result in results:
+        if result.verdict == "FAIL":
+            console.print()
+            for text in _faults(result, line):
+                console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _faults(result: Result, line: str) -> list[str]:
+    lines = [f"plumbing: {result.check.name}: not so: {result.check.claim}"]
+    lines += [f"  found     {fault}" for fault in result.faults]
+    if line:
+        lines.append(f"  again     {line} {result.check.name}")
+    if result.line:
+        state = "" if result.reproduced else "  NOT REPRODUCED"
+        lines.append(f"  replay    {result.line}{state}")
+    return lines
+
+
+def print_summary(
+    console: Console,
+    results: Sequence[CaseResult],
+    seed: int,
+    out: Path,
+    checks: Sequence[Result] = (),
+) -> None:
     """Counts of verdicts, what was accepted and skipped and why, and where the record is."""
     console.print()
     accepted = [
@@ -142,14 +197,22 @@ def print_summary(console: Console, results: Sequence[CaseResult], seed: int, ou
     ).items():
         line = f"SKIPPED {count} on {name}: {why}"
         console.print(line, highlight=False, markup=False, soft_wrap=True)
-    counts = Counter(result.verdict for result in results)
+    for check in checks:
+        if check.verdict == "SKIPPED":
+            line = f"SKIPPED {check.check.name}: {check.reason}"
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
+    verdicts = [result.verdict for result in results] + [check.verdict for check in checks]
+    counts = Counter(verdicts)
     told = ", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "no cases"
     line = f"{told}; seed {seed}; record in {out / 'record.json'}"
     console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def junit(path: Path, results: Sequence[CaseResult]) -> None:
-    """Write a JUnit file: a test case per case; raises InputError where it can't be written."""
+def junit(path: Path, results: Sequence[CaseResult], checks: Sequence[Result] = ()) -> None:
+    """Write a JUnit file: a test case per case and per plumbing check.
+
+    Raises InputError where it can't be written.
+    """
     from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
     suite = TestSuite("verify")
@@ -163,6 +226,17 @@ def junit(path: Path, results: Sequence[CaseResult]) -> None:
             test.result = [failure]
         elif result.verdict in ("SKIPPED", "BUILT"):
             test.result = [Skipped(_xml(f"{result.verdict}: {result.reason}"))]
+        suite.add_testcase(test)
+    for check in checks:
+        test = TestCase(check.check.name, classname="verify.plumbing", time=check.seconds)
+        if check.verdict == "ERROR":
+            test.result = [Error(_xml(check.reason), "ERROR")]
+        elif check.verdict == "FAIL":
+            failure = Failure(_xml(check.reason), "FAIL")
+            failure.text = _xml("\n".join(_faults(check, "")))
+            test.result = [failure]
+        elif check.verdict == "SKIPPED":
+            test.result = [Skipped(_xml(check.reason))]
         suite.add_testcase(test)
     xml = JUnitXml()
     xml.add_testsuite(suite)

@@ -9,10 +9,8 @@ import multiprocessing
 import os
 import signal
 import sys
-import tempfile
 from collections.abc import Callable
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 __all__ = ["Died", "TimedOut", "Worker"]
@@ -40,7 +38,7 @@ class Worker:
         self._environment = dict(environment or {})
         self._process: Any = None
         self._pipe: Any = None
-        self._log: Path | None = None
+        self._log = -1  # a file without a name: nothing is left of it, whatever ends us
         self.starts = 0  # processes so far; what a dead one kept is gone
 
     def call(
@@ -86,6 +84,17 @@ class Worker:
         end = self._end()
         return "" if well else end
 
+    @property
+    def alive(self) -> bool:
+        """Whether there is a process; one that broke down meanwhile is found out by a call."""
+        return self._process is not None
+
+    def kill(self) -> None:
+        """End the process from any thread: a call that is under way raises Died."""
+        process = self._process
+        with contextlib.suppress(ValueError, AttributeError):  # it has just ended
+            process.kill()
+
     def close(self) -> None:
         """End the process at once; harmless where there is none."""
         if self._process is not None:
@@ -94,11 +103,10 @@ class Worker:
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        handle, name = tempfile.mkstemp(prefix="mish-verify-", suffix=".log")
-        os.close(handle)
-        self._log = Path(name)
+        self._log = os.memfd_create("mish-verify")
+        log = f"/proc/{os.getpid()}/fd/{self._log}"
         self._process = context.Process(
-            target=_serve, args=(theirs, self._environment, name, os.getpid()), daemon=True
+            target=_serve, args=(theirs, self._environment, log, os.getpid()), daemon=True
         )
         self._process.start()
         theirs.close()
@@ -113,12 +121,10 @@ class Worker:
         if kill:
             process.kill()
         process.join()
-        said = ""
-        if self._log is not None:
-            with contextlib.suppress(OSError):
-                lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
-                said = next((line.strip() for line in reversed(lines) if line.strip()), "")
-            self._log.unlink(missing_ok=True)
+        with os.fdopen(self._log, encoding="utf-8", errors="replace") as log:
+            log.seek(0)
+            lines = log.read().splitlines()
+        said = next((line.strip() for line in reversed(lines) if line.strip()), "")
         code = process.exitcode
         process.close()
         if code < 0:

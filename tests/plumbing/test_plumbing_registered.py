@@ -1,0 +1,114 @@
+"""Checks that only look at the plugin's objects, on TensorRT 8.6 and wrong plugins, without a GPU.
+
+Needs TensorRT 8.6's package, and nvcc with its headers or libraries in MISH_MUTANTS/8.6.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from verify import mutation
+from verify.engines.registry import Listing, listing
+from verify.engines.tensorrt import version_at_hand
+from verify.engines.worker import Worker
+from verify.errors import InputError
+from verify.library import read
+from verify.plumbing import table
+from verify.plumbing import worker as inside
+from verify.plumbing.bench import Bench
+from verify.plumbing.check import Subject
+
+CHECKS = ("registry", "fields", "namespace", "serialization", "combinations")
+WRONG = {
+    "fields_borrowed": "fields",
+    "fields_null": "fields",
+    "layout_disagrees": "serialization",
+    "namespace_borrowed": "namespace",
+    "not_cloned": "serialization",
+    "reads_ahead": "combinations",
+    "serialized_noise": "serialization",
+    "unknown_field": "fields",
+    "version_changed": "registry",
+}
+RIGHT = ("right", "right_with_field", "reference")
+
+
+def without_gpu() -> None:
+    """Makes the process' bench one that leaves the GPU alone."""
+    inside._bench.append(Bench(gpu=False))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The libraries that are tested here."""
+    if not version_at_hand().startswith("8.6"):
+        pytest.skip("TensorRT 8.6 is not installed")
+    names = (*WRONG, *RIGHT)
+    ready = Path(os.environ.get("MISH_MUTANTS", "/none")) / "8.6"
+    if all((ready / f"{name}.so").is_file() for name in names):
+        return ready
+    try:
+        tools = mutation.toolchain("8.6")
+    except InputError as error:
+        pytest.skip(str(error))
+    made = tmp_path_factory.mktemp("plugins")
+    assert mutation.build(mutation.load(), names, made, tools) == {}
+    return made
+
+
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    made = Worker()
+    yield made
+    made.close()
+
+
+def caught(worker: Worker, library: Path) -> dict[str, tuple[str, ...]]:
+    """The faults that each check finds, of those that find any."""
+    found: Listing = worker.call(listing, read(library), ())
+    (creator,) = found.creators
+    subject = Subject(
+        library=str(library),
+        preload=(),
+        tensorrt=found.tensorrt,
+        op=creator.name.op,
+        version=creator.name.version,
+        namespace=creator.name.namespace,
+        fields=tuple((field.name, field.kind, None) for field in creator.fields),
+        precisions=("fp32", "fp16"),
+        required=("fp32",),
+        lacking=(),
+        on_request=found.on_request,
+        static=False,
+        obey=True,
+        typed=False,
+        tactic_sources=False,
+        largest=2**31 - 1,
+        largest_rank=7,
+    )
+    worker.call(without_gpu)
+    assert worker.call(inside.load, subject) == ""
+    faults = {}
+    for name in CHECKS:
+        answer = worker.call(inside.perform, table.by_name(name), subject, seconds=60)
+        assert not answer.error
+        assert answer.count
+        if answer.faults:
+            faults[name] = answer.faults
+    return faults
+
+
+@pytest.mark.headers
+@pytest.mark.parametrize("name", RIGHT)
+def test_a_right_plugin_passes(worker: Worker, folder: Path, name: str) -> None:
+    assert caught(worker, folder / f"{name}.so") == {}
+
+
+@pytest.mark.headers
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_plugin_is_caught_by_its_check(worker: Worker, folder: Path, name: str) -> None:
+    assert WRONG[name] in caught(worker, folder / f"{name}.so")
