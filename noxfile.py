@@ -46,6 +46,14 @@ def plugin(session: nox.Session) -> None:
 
 
 @nox.session
+def mutants(session: nox.Session) -> None:
+    """Compile the wrong plugins, `-- --build DIR`, and put each through the gate, `-- --gpu`."""
+    session.install("-e", ".")
+    words = _with_tensorrt(session) if "--gpu" in session.posargs else session.posargs
+    session.run("python", "-m", "verify", "mutants", *(words or ["--build", "build/mutants"]))
+
+
+@nox.session
 def tests(session: nox.Session) -> None:
     """Run the suite's own tests, on the CPU; `-- -m gpu` or `-- -m headers` for the others."""
     session.install("-e", ".[rtx,tests]")

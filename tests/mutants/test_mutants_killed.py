@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from models.mutants import MUTANTS, Mutant
+from verify import command
 from verify.cases import Case, parse, select
 from verify.findings import LIMITS_CHECK
 from verify.mutants import CHECKS, Killing, kill, score, spare
@@ -42,6 +45,22 @@ def test_a_mutant_that_breaks_down_is_not_killed() -> None:
     assert killing.checks == ()
     assert "can't be built" in killing.error
     assert score([killing]).survived == ("broken",)
+
+
+def test_an_interrupted_run_keeps_what_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killings(chosen: Sequence[Mutant], *_: object) -> Iterator[tuple[Mutant, list[Killing]]]:
+        yield chosen[0], [Killing(chosen[0].name, "reference", "fp32", ("limits",))]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("verify.mutants.killings", killings)
+    path = tmp_path / "table.json"
+    with pytest.raises(KeyboardInterrupt):
+        command.mutants(0, ("silu", "hard-mish"), path)
+    data = json.loads(path.read_text())
+    assert data["complete"] is False
+    assert [row["mutant"] for row in data["killings"]] == ["silu"]
 
 
 def test_the_score_adds_up() -> None:

@@ -1,0 +1,82 @@
+"""The table of wrong plugins, and what is refused as one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from verify import mutation
+from verify.errors import InputError
+from verify.mutants import CHECKS
+from verify.mutation import MutantTable
+from verify.plumbing.table import CHECKS as PLUMBING
+from verify.plumbing.table import SANITIZER
+
+ROW = '[[mutant]]\nname = "a"\nbug = "1"\nsays = "x"\nchecks = ["limits"]\n'
+HEAD = "version = 1\ncontrols = []\n"
+V3_ONLY = {"shape_change", "timing_cache", "tactics", "aliasing"}
+
+
+def test_every_bug_of_the_list_has_a_mutant(table: MutantTable) -> None:
+    bugs = {mutant.bug for mutant in table.mutants}
+    assert bugs - {"property", "plugin"} == {str(bug) for bug in range(1, 30)}
+
+
+def test_every_source_is_in_the_table(table: MutantTable) -> None:
+    sources = {path.stem for path in (table.folder / "plugins").glob("*.cu")}
+    assert sources == set(table.names) - {mutation.REFERENCE}
+    for name in table.names:
+        for path in table.sources(name):
+            assert path.is_file()
+    for mutant in table.mutants:
+        (source,) = table.sources(mutant.name)
+        text = source.read_text()
+        bug = f"Bug {mutant.bug}:" if mutant.bug.isdigit() else "// "
+        assert bug in text, f"{source.name} does not say which bug it is"
+        assert len(text.splitlines()) < 60
+
+
+def test_the_table_names_checks_that_there_are(table: MutantTable) -> None:
+    known = {*CHECKS, *(check.name for check in PLUMBING), SANITIZER.name}
+    for mutant in table.mutants:
+        assert set(mutant.checks) <= known, mutant.name
+        assert (SANITIZER.name in mutant.checks) == ("--sanitize" in mutant.options)
+
+
+def test_every_plumbing_check_is_expected_to_catch_one(table: MutantTable) -> None:
+    expected = {check for mutant in table.mutants for check in mutant.checks}
+    # A plan with a plugin layer can't be read without the library, and REFIT changes nothing
+    # that a plugin is told of.
+    hopeless = {"absence", "refit"}
+    names = {check.name for check in PLUMBING}
+    assert names - expected - V3_ONLY <= hopeless
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("version = 2\ncontrols = []\n" + ROW, "version"),
+        (HEAD, "mutant"),
+        (HEAD + ROW + ROW, "'a' is there twice"),
+        (HEAD + ROW.replace('"a"', '"a/b"'), "mutant.0.name"),
+        (HEAD + ROW.replace('"1"', '"one"'), "mutant.0.bug"),
+        (HEAD + ROW.replace('["limits"]', "[]"), "mutant.0.checks"),
+        (HEAD + ROW + "colour = 1\n", "mutant.0.colour"),
+        (HEAD + ROW + "wrong = { fp8 = [1.0, 2.0] }\n", "mutant.0.wrong.fp8"),
+        (HEAD + ROW.replace('"a"', '"reference"'), "'reference' is there twice"),
+        ("version = [", "mutants.toml"),
+    ],
+)
+def test_a_damaged_table_is_one_line(text: str, says: str, tmp_path: Path) -> None:
+    path = tmp_path / "mutants.toml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"mutants\.toml: ") as refused:
+        mutation.load(path)
+    assert says in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_missing_table_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none\.toml: can't be read: No such file"):
+        mutation.load(tmp_path / "none.toml")

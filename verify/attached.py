@@ -1,0 +1,33 @@
+"""``python -m verify.attached PARENT CORES …``: ``python -m verify …`` that ends with it.
+
+PARENT is its process id; CORES, separated by commas, are those to run on: the gate starts as
+many processes as it has cores for.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import runpy
+import signal
+import sys
+
+__all__ = ["main"]
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def main() -> None:
+    """Set this process up, then be ``python -m verify``."""
+    parent, cores = int(sys.argv[1]), {int(core) for core in sys.argv[2].split(",")}
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        os.sched_setaffinity(0, cores)
+    if os.getppid() != parent:  # it died before it was watched
+        return
+    sys.argv = ["verify", *sys.argv[3:]]
+    runpy.run_module("verify", run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()
