@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from collections import Counter
@@ -14,22 +15,25 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
+from verify import gate as gates
 from verify import observation as observations
 from verify import report
 from verify.cases import Case, bound_by, parse, select
-from verify.engines import EngineFailure, Executor, Lacking, Refused, engine
+from verify.engines import Builder, EngineFailure, Executor, Lacking, Refused, engine
 from verify.engines.onnxruntime import PROVIDER_VARIABLE
+from verify.engines.tensorrt import Tensorrt
 from verify.errors import InputError
 from verify.findings import Finding, from_judgement, number
 from verify.histogram import EDGES
 from verify.judge import Judgement, VacuousError
 from verify.record import environment, write_text
 from verify.run import model_of
-from verify.sample_observation import observe_sample
+from verify.sample_observation import no_limits, observe_sample
 from verify.samples import sample
 from verify.sweep import findings as found
 from verify.sweep import record as records
-from verify.sweep.run import Host, Part, engine_records, sweep
+from verify.sweep.device import Device
+from verify.sweep.run import Host, Part, engine_records, plugin_of, sweep
 from verify.sweep.span import Span, shard, whole
 from verify.tolerances import Tolerances, load
 
@@ -50,6 +54,7 @@ class _Result:
     findings: list[Finding] = field(default_factory=list)
     measured: observations.Observation | None = None
     unobserved: str = ""  # why `measured` could not be kept
+    speed: str = ""  # what a GPU took, beside the least that it could
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,21 @@ class _Job:
     shard: str
     out: Path
     observe: Path | None
+    target: gates.Target | None = None  # the plugin that is meant
+    runner: Tensorrt | None = None  # the engine that has it
+    asked: bool = False  # whether precisions were chosen
+
+    def engine(self, case: Case) -> Executor | Builder:
+        """What executes a case."""
+        return engine(case.engine) if self.runner is None else self.runner
+
+    def model(self, case: Case) -> bytes:
+        """A case's model, with the plugin's node where one is meant."""
+        return model_of(case, None if self.target is None else self.target.node)
+
+    def bound(self, case: Case) -> Case:
+        """The case whose limits bind: without a plugin its body runs."""
+        return bound_by(case) if self.target is None else case
 
     @property
     def folder(self) -> Path:
@@ -90,8 +110,24 @@ def sweep_cases(
     observe: Path | None,
     tolerances: Path | None,
     ort_provider: str,
+    plugin: Path | None = None,
+    op: str = "",
+    plugin_version: str = "",
+    plugin_namespace: str | None = None,
+    fields: tuple[str, ...] = (),
+    preloads: tuple[Path, ...] = (),
 ) -> int:
     """``python -m verify sweep``; returns the exit code."""
+    order = None
+    if plugin is not None:
+        if {*forms} - {"plugin"} or {*engines} - {"tensorrt"}:
+            raise InputError("--plugin: only with the form plugin and the engine tensorrt")
+        order = gates.order_of(plugin, op, plugin_version, plugin_namespace, fields, preloads)
+        forms, engines, contexts = ("plugin",), ("tensorrt",), contexts or ("alone",)
+    elif op or plugin_version or plugin_namespace is not None or fields or preloads:
+        raise InputError(
+            "--op, --plugin-version, --plugin-namespace, --field and --preload: only with --plugin"
+        )
     selected = select(
         ids=cases, forms=forms, contexts=contexts, precisions=precisions, engines=engines
     )
@@ -106,24 +142,45 @@ def sweep_cases(
     if observe and len({case.engine for case in selected}) > 1:
         raise InputError(f"--observe {observe}: a file is of one engine; give --engine")
     os.environ[PROVIDER_VARIABLE] = ort_provider
-    job = _Job(load(tolerances), tolerances, shard, out, observe)
+    job = _Job(load(tolerances), tolerances, shard, out, observe, asked=bool(precisions or cases))
     for case in selected:
         job.span(case)
+    console = Console()
+    if order is not None:
+        try:
+            why = gates.obstacle(order.library, Tensorrt().status())
+            if why:
+                raise gates.CouldNotVerify(why)
+            target = gates.register(order)
+        except gates.CouldNotVerify as error:
+            _say(console, f"nothing was executed: {error}")
+            return 3
+        except gates.DoNotShip as error:
+            _say(console, f"{order.library.path.name}: {error}")
+            return 1
+        job = replace(job, target=target, runner=Tensorrt(target.plugin))
     if observe:
         if observe.exists():
-            _same_machine(observe, selected[0])
+            _same_machine(observe, job.engine(selected[0]))
         _writable(observe.parent, f"--observe {observe}")
     if not sample:
         _writable(job.folder, f"--out {out}")
-    console, results = Console(), list[_Result]()
-    with _Bar() as bar:
-        for case in selected:
-            if sample:
-                result = _guarded(job, case, lambda r, c: _sampled(job, r, c, seed))
-            else:
-                result = _guarded(job, case, lambda r, c: _swept(job, r, c, bar))
-            results.append(_observed(job, result))
+    results = list[_Result]()
+    try:
+        with _Bar() as bar:
+            for case in selected:
+                if sample:
+                    result = _guarded(job, case, lambda r, c: _sampled(job, r, c, seed))
+                else:
+                    result = _guarded(job, case, lambda r, c: _swept(job, r, c, bar))
+                results.append(_observed(job, result))
+    finally:
+        if job.runner is not None:
+            job.runner.close()
     _print(console, results)
+    for result in results:
+        if result.speed:
+            _say(console, f"{result.case.id}: {result.speed}")
     report.print_findings(console, [f for result in results for f in result.findings])
     where = job.observe if sample else out
     counts = Counter(result.verdict for result in results)
@@ -136,24 +193,17 @@ def sweep_cases(
     return _exit_code(results)
 
 
-def _same_machine(path: Path, case: Case) -> None:
+def _say(console: Console, line: str) -> None:
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _same_machine(path: Path, runner: Executor | Builder) -> None:
     """Find out before the work that an observation is of another engine or machine."""
-    old, runner = observations.load(path), engine(case.engine)
-    status = runner.status()
-    if not status.executes or not isinstance(runner, Executor):
-        return
-    ours = {
-        "engine": status.engine,
-        "version": status.version,
-        "device": status.device,
-        "cpu": environment(engine_records(runner)).cpu,
-    }
-    for what, value in ours.items():
-        if getattr(old, what) != value:
-            raise InputError(
-                f"{path}: observed with {what} {getattr(old, what)!r}, not {value!r}; "
-                "name another file"
-            )
+    if runner.status().executes and isinstance(runner, Executor):
+        (ours,) = engine_records(runner)
+        observations.agree(path, ours, environment([ours]).cpu, plugin_of(runner))
+    else:
+        observations.load(path)
 
 
 def _observed(job: _Job, result: _Result) -> _Result:
@@ -169,13 +219,13 @@ def _observed(job: _Job, result: _Result) -> _Result:
 
 def _guarded(job: _Job, case: Case, execute: Callable[[Executor, Case], _Result]) -> _Result:
     """Execute a case; what an engine does is a verdict, not an exception."""
-    runner = engine(case.engine)
+    runner = job.engine(case)
     status = runner.status()
     if not status.executes or not isinstance(runner, Executor):
         return _Result(case, "SKIPPED", status.reason)
-    refusal = job.tolerances.refusal(bound_by(case))
+    refusal = job.tolerances.refusal(job.bound(case))
     try:
-        with runner.open(model_of(case), case.precision):
+        with runner.open(job.model(case), case.precision):
             if refusal is not None:
                 return _Result(case, "STALE", f"{refusal.key} no longer happens")
         return execute(runner, case)
@@ -186,6 +236,8 @@ def _guarded(job: _Job, case: Case, execute: Callable[[Executor, Case], _Result]
     except Refused as words:
         if refusal is not None and refusal.words in str(words):
             return _Result(case, "SKIPPED", f"refused: {words}")
+        if job.target is not None and not job.asked:
+            return _Result(case, "SKIPPED", f"the plugin refuses {case.precision.name}: {words}")
         return _Result(case, "ERROR", f"refused, and not listed: {words}")
     except (EngineFailure, VacuousError) as error:
         return _Result(case, "ERROR", str(error))
@@ -201,11 +253,29 @@ def _words(error: BaseException) -> str:
 
 
 def _swept(job: _Job, runner: Executor, case: Case, bar: _Bar) -> _Result:
-    limits = job.tolerances.limits(bound_by(case))
-    model, span, path = model_of(case), job.span(case), job.path(case)
+    try:
+        limits, unlimited = job.tolerances.limits(job.bound(case), runner.status().version), ""
+    except InputError as error:
+        # An engine that nobody measured yet: it can be observed, but not judged.
+        if job.observe is None:
+            return _Result(case, "ERROR", str(error))
+        limits, unlimited = no_limits(case.context), str(error)
+    model, span, path = job.model(case), job.span(case), job.path(case)
     bar.start(case.id, span.inputs)
-    backend = Host(runner, case, model, limits)
-    record, ended = sweep(backend, runner, case, model, limits, span, bar.advance)
+    backend: Host | Device
+    if isinstance(runner, Tensorrt) and case.context == "alone":
+        backend = Device(runner, case, model, limits)
+    else:
+        backend = Host(runner, case, model, limits)
+    try:
+        record, ended = sweep(backend, runner, case, model, limits, span, bar.advance)
+    finally:
+        if isinstance(backend, Device):
+            with contextlib.suppress(EngineFailure):  # it may have taken its process with it
+                backend.close()
+    if unlimited and ended is None:
+        told = _speed(backend, record) if isinstance(backend, Device) else ""
+        return _Result(case, "ERROR", unlimited, measured=_observation(record), speed=told)
     if record.tally.inputs:
         write_text(path, record.to_json())
     if isinstance(ended, KeyboardInterrupt):
@@ -221,7 +291,14 @@ def _swept(job: _Job, runner: Executor, case: Case, bar: _Bar) -> _Result:
     folder = job.folder / "findings"
     try:
         findings = found.store(
-            findings, record, limits, model, runner, folder, tolerances=job.own_tolerances
+            findings,
+            record,
+            limits,
+            model,
+            runner,
+            folder,
+            tolerances=job.own_tolerances,
+            options=() if job.target is None else gates.options_of(job.target),
         )
     except Exception:
         if ended is None:
@@ -232,14 +309,32 @@ def _swept(job: _Job, runner: Executor, case: Case, bar: _Bar) -> _Result:
         reason = "; ".join(filter(None, (_reason(record), why)))
         return _Result(case, record.verdict, reason, record, findings)
     return _Result(
-        case, record.verdict, _reason(record), record, findings, measured=_observation(record)
+        case,
+        record.verdict,
+        _reason(record),
+        record,
+        findings,
+        measured=_observation(record),
+        speed=_speed(backend, record) if isinstance(backend, Device) else "",
     )
 
 
+def _speed(backend: Device, record: records.SweepRecord) -> str:
+    """What a sweep on a GPU took, apart from the plan, beside a pass over the bytes."""
+    timed = record.timing
+    told = f"plan built in {backend.build_seconds:.1f} s; swept in {timed.seconds:.3f} s, "
+    told += f"of which the plan {timed.engine_seconds:.3f} s"
+    least = backend.copy_seconds(record.tally.inputs)
+    if parse(record.case).precision.total_bits == 16:  # no bytes to speak of
+        return told
+    ratio = timed.seconds / least
+    return f"{told}; {ratio:.2f} times a device copy of the inputs' bytes, {least:.3f} s"
+
+
 def _sampled(job: _Job, runner: Executor, case: Case, seed: int) -> _Result:
-    limits = job.tolerances.limits(bound_by(case))
+    limits = job.tolerances.limits(job.bound(case), runner.status().version)
     chosen = sample(case.precision, seed)
-    new, judgement = observe_sample(runner, case, model_of(case), limits, chosen)
+    new, judgement = observe_sample(runner, case, job.model(case), limits, chosen)
     verdict, why = _verdict(case, judgement)
     reason = "; ".join(filter(None, (why, f"{chosen.coverage} inputs, seed {seed}")))
     return _Result(case, verdict, reason, measured=new)
@@ -262,6 +357,7 @@ def _observation(record: records.SweepRecord) -> observations.Observation:
         date=record.timing.date,
         model=record.model,
         checksum=record.checksum,
+        plugin=record.plugin,
     )
 
 
@@ -273,7 +369,9 @@ def merge(
         raise InputError("merge: name the shards' records")
     named = [(str(path), records.load(path)) for path in files]
     case = parse(named[0][1].case)
-    limits = load(tolerances).limits(bound_by(case))
+    version = named[0][1].environment.version_of(case.engine)
+    bound = case if named[0][1].plugin is not None else bound_by(case)
+    limits = load(tolerances).limits(bound, version)
     record = records.merge_records(named, limits)
     path = out or Path(".verify/sweep") / f"{case.id}.json"
     write_text(path, record.to_json())

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import _ctypes
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from verify import observation
+from verify.engines.tensorrt import Tensorrt
 from verify.errors import InputError
 from verify.sweep.record import SweepRecord, load
 from verify.tolerances import DEFAULT_FOLDER
@@ -159,6 +161,30 @@ def _refused(done: Any, told: str) -> None:
     assert done.err.startswith("error: ")
     assert len(done.err.splitlines()) == 1
     assert len(done.err) < 1000
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--op", "MishExact"], "only with --plugin"),
+        (["--field", "a=1"], "only with --plugin"),
+        (["--plugin", "gone.so"], "gone.so: no such file"),
+        (["--plugin", _ctypes.__file__, "--form", "op"], "only with the form plugin"),
+        (["--plugin", _ctypes.__file__, "--engine", "reference"], "and the engine tensorrt"),
+        (["--plugin", _ctypes.__file__, "--preload", "gone.so"], "--preload gone.so: no such file"),
+        (["--plugin", _ctypes.__file__, "--field", "a"], "--field 'a': expected NAME=VALUE"),
+        (["--plugin", _ctypes.__file__, "--case", CASE], "no case passes all filters"),
+    ],
+)
+def test_a_plugin_that_can_not_be_meant_is_refused(cli: Cli, words: list[str], told: str) -> None:
+    _refused(cli("sweep", *words), told)
+
+
+@pytest.mark.skipif(Tensorrt().status().executes, reason="a GPU and TensorRT are here")
+def test_a_plugin_is_swept_on_a_gpu_only(cli: Cli) -> None:
+    done = cli("sweep", "--plugin", _ctypes.__file__)
+    assert done.code == 3
+    assert done.out.startswith("nothing was executed: no")
 
 
 def test_damaged_records_are_refused(cli: Cli) -> None:
@@ -395,3 +421,22 @@ def test_a_foreign_observation_is_no_observation(tmp_path: Path, swept: Swept) -
         path.write_text(text)
         with pytest.raises(InputError, match="not an observation"):
             observation.load(path)
+
+
+def test_what_has_no_limits_is_observed_and_not_judged(cli: Cli, tolerances: Path) -> None:
+    path = tolerances / "fp16.toml"
+    # Composed loses its limits on the reference evaluator.
+    text = path.read_text().replace('engines = ["reference"]', 'engines = ["tensorrt_rtx"]')
+    text = text.replace('engines = ["reference", "onnxruntime"]', 'engines = ["onnxruntime"]')
+    path.write_text(text)
+    words = ("sweep", "--case", CASE, "--tolerances", tolerances, "--out", "r.json")
+    done = cli(*words)
+    assert done.code == 1, done.err
+    assert "no [[limit]] for form 'composed'" in done.out
+    assert not Path("r.json").exists()
+    observed = cli(*words, "--observe", "o.json")
+    assert observed.code == 1
+    assert "no [[limit]] for form 'composed'" in observed.out
+    (case,) = observation.load(Path("o.json")).cases.values()
+    assert case.inputs == 1 << 16
+    assert case.accepted == ()

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 import models
 from models.mutants import mutant
-from verify import observation, sweep_command
+from verify import observation, report, sweep_command
 from verify.cases import parse
 from verify.engines import EngineFailure, Executor, Lacking
 from verify.engines.reference import Reference
@@ -139,7 +140,7 @@ def test_an_engine_that_fails_midway_is_told_with_what_was_found(
 ) -> None:
     model = models.serialize(mutant("one-input-wrong").build("fp16"))
     if wrong:
-        monkeypatch.setattr(sweep_command, "model_of", lambda case: model)
+        monkeypatch.setattr(sweep_command, "model_of", lambda case, node: model)
     monkeypatch.setattr(sweep_command, "Host", lambda *given: _Failing(Host(*given), 20))
     done = cli("sweep", "--case", CASE, "--out", "r.json", "--observe", "o.json")
     assert done.code == 1
@@ -163,6 +164,7 @@ def test_a_count_exceeded_is_executed_with_the_same_options(
     executor: Callable[[str], Executor],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.delenv("VERIFY_NESTED", raising=False)
     limits = load_tolerances().limits(parse(CASE))
@@ -193,6 +195,10 @@ def test_a_count_exceeded_is_executed_with_the_same_options(
     (one,) = _store(long, limits, executor(CASE), tmp_path, None)
     assert not one.replay.reproduced
     assert len(tried) == count
+    report.print_findings(Console(), [one])
+    told = capsys.readouterr().out
+    assert "not executed: it takes minutes" in told
+    assert "NOT REPRODUCED" not in told
 
 
 def _store(
@@ -258,6 +264,19 @@ def test_diff_tells_a_changed_verdict_by_its_exit_code(cli: Cli) -> None:
     assert done.code == 1
     gate = _changed(right, lambda data: data.update(command="gate"))
     assert cli("diff", right, gate).code == 0
+
+
+def test_diff_of_nothing_measured_is_no_agreement(cli: Cli) -> None:
+    assert cli("run", "--case", CASE, "--check", "limits", "--out", "a").code == 0
+    right = Path("a/record.json")
+    empty = _changed(right, lambda data: data["cases"][0].update(bands=[], verdict="SKIPPED"))
+    Path("empty.json").write_text(empty.read_text())
+    done = cli("diff", "empty.json", "empty.json")
+    assert done.code == 2
+    assert done.err == (
+        "error: empty.json and empty.json have nothing to compare: no case of both was measured\n"
+    )
+    assert cli("diff", right, "empty.json").code == 1
 
 
 def test_another_machine_is_refused_before_the_work(

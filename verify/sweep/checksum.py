@@ -11,7 +11,7 @@ import numpy as np
 from verify.blocks import in_blocks
 from verify.precision import Array, Precision
 
-__all__ = ["LEAF", "checksum", "digest_of_leaves", "leaves", "unit_digest"]
+__all__ = ["LEAF", "checksum", "digest_of_leaves", "leaves", "unit_digest", "weights"]
 
 # A leaf is 2**10 consecutive elements. Its sum is that of (bits + 1) * weight modulo 2**64, with
 # an odd weight for each place: a change of any one element changes it, and so, but for one
@@ -21,7 +21,7 @@ LEAF = 1 << 10
 
 
 @cache
-def _weights() -> Array:
+def weights() -> Array:
     """Odd uint64 weights: the first outputs of SplitMix64 from seed 0 (Steele et al. 2014)."""
     z = np.arange(1, LEAF + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -45,7 +45,7 @@ def leaves(values: Array, precision: Precision) -> Array:
             bits = np.where(magnitude > infinity, kind(quiet), bits)
         terms = bits.astype(np.uint64).reshape(-1, LEAF)
         terms += np.uint64(1)
-        terms *= _weights()
+        terms *= weights()
         return np.asarray(terms.sum(axis=1, dtype=np.uint64))
 
     bits = precision.to_bits(values.reshape(-1))

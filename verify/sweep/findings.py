@@ -14,12 +14,13 @@ import numpy as np
 from verify.cases import Case
 from verify.engines import Executor
 from verify.engines.onnxruntime import PROVIDER_VARIABLE
+from verify.engines.tensorrt import Tensorrt
 from verify.findings import Finding, Replay, from_judgement
 from verify.judge import Breach, Judgement, Point
 from verify.oracle import expected
 from verify.precision import Array, Precision
 from verify.record import WorstRecord
-from verify.replay import Request, nested, store_all, try_line
+from verify.replay import Request, nested, store_all, tensorrt_run, try_line
 from verify.sweep.record import SweepRecord
 from verify.sweep.tally import BreachTally
 from verify.tolerances import Deviation, Limits
@@ -52,12 +53,13 @@ def store(
     folder: Path,
     *,
     tolerances: Path | None = None,
+    options: Sequence[str] = (),
 ) -> list[Finding]:
     """Store the findings in ``folder`` with their replays; see `verify.replay.store_all`.
 
     A count exceeded takes all inputs to show: its replay is the sweep itself, executed for 16
-    bits; fp32's would take as long as what found it, and counts as not reproduced.
-    ``tolerances`` is a user's own folder.
+    bits; fp32's would take as long as what found it, and is only printed.
+    ``tolerances`` is a user's own folder, ``options`` more that the sweep was called with.
     """
     requests, others = [], []
     breaches = {(b.output, b.band, b.result, b.kind): b for b in record.tally.breaches}
@@ -72,20 +74,22 @@ def store(
         if kept:
             requests.append(_request(finding, kept[0], limits, model, runner))
         else:
-            words = ["-m", "verify", "sweep", "--case", finding.case.id]
+            words = ["-m", "verify", "sweep", "--case", finding.case.id, *options]
             if tolerances is not None:
                 words += ["--tolerances", str(tolerances.resolve())]
             provider = os.environ.get(PROVIDER_VARIABLE, "cpu")
             if finding.case.engine == "onnxruntime" and provider != "cpu":
                 words += ["--ort-provider", provider]
-            line = shlex.join(["python", *words])
-            others.append(replace(finding, replay=Replay(None, line, _shown(words, finding))))
+            line, slow = shlex.join(["python", *words]), finding.case.precision.total_bits > 16
+            untried = "it takes minutes" if slow else ""
+            shown = not slow and _shown(words, finding)
+            others.append(replace(finding, replay=Replay(None, line, shown, untried)))
     return [*store_all(requests, folder), *others]
 
 
 def _shown(words: Sequence[str], finding: Finding) -> bool:
     """Whether a sweep, executed in a folder that is thrown away, shows the finding again."""
-    if finding.case.precision.total_bits > 16 or nested():
+    if nested():
         return False
     printed = try_line(words)
     return printed is not None and finding.message in printed
@@ -101,7 +105,11 @@ def _request(
     finding = replace(finding, point=replace(finding.point, index=at))
     again: Callable[[], object] = partial(runner.open, model, case.precision)
     views = expected(case.context, x, case.precision)
-    return Request(finding, model, x, views, limits, again)  # type: ignore[arg-type]
+    command = None
+    if isinstance(runner, Tensorrt):
+        wanted = runner.replay(model, case.precision)
+        model, command = wanted.model, tensorrt_run(wanted)
+    return Request(finding, model, x, views, limits, again, command)  # type: ignore[arg-type]
 
 
 def _inputs(points: list[WorstRecord], precision: Precision) -> Array:

@@ -14,11 +14,12 @@ from pydantic import ValidationError
 
 from verify.bands import BANDS
 from verify.cases import Case, parse
+from verify.count import coverage
 from verify.errors import InputError
 from verify.histogram import BUCKETS
 from verify.judge import KINDS
 from verify.oracle import expected
-from verify.record import Environment, Schema, Verdict
+from verify.record import Environment, Schema, Verdict, first_fault
 from verify.sweep.checksum import checksum
 from verify.sweep.span import Span, unit_size, whole
 from verify.sweep.tally import FEW, Tally, merge
@@ -26,10 +27,10 @@ from verify.tolerances import RESULTS, Limits
 
 __all__ = [
     "OverCount",
+    "PluginRecord",
     "SweepRecord",
     "Timing",
     "build",
-    "first_fault",
     "limits_digest",
     "load",
     "merge_records",
@@ -52,6 +53,14 @@ class Timing(Schema):
     ratio: float
 
 
+class PluginRecord(Schema):
+    """The plugin that ran: its name in TensorRT's registry, its library and that file's SHA-256."""
+
+    name: str
+    library: str
+    sha256: str
+
+
 class OverCount(Schema):
     """A deviation that accepts fewer inputs than there are."""
 
@@ -68,7 +77,7 @@ class SweepRecord(Schema):
     was built from it (empty if none was), and of the limits and deviations that the case was
     held to. ``digests``: of each unit's outputs, and ``checksum``
     of all of them. ``stale`` and ``over``: deviations that never happened or happened too
-    often, known only once every input was covered.
+    often, known only once every input was covered. ``plugin``: None where no library ran.
     """
 
     schema_version: Literal[1]
@@ -76,6 +85,7 @@ class SweepRecord(Schema):
     complete: bool
     case: str
     body: bool
+    plugin: PluginRecord | None = None
     verdict: Verdict
     coverage: str
     model: str
@@ -126,12 +136,14 @@ def build(
     tally: Tally,
     digests: Sequence[str],
     timing: Timing,
+    plugin: PluginRecord | None = None,
 ) -> SweepRecord:
     """The record of ``planned``, covered up to the unit ``end`` (excluded)."""
     units = whole(case.precision).units
     everything = planned.first == 0 and end == units
     counts = {deviation.deviation: deviation.count for deviation in tally.deviations}
-    stale = tuple(d.key for d in limits.deviations if everything and d.key not in counts)
+    due = [d.key for d in limits.deviations if everything and not d.optional]
+    stale = tuple(key for key in due if key not in counts)
     over = tuple(
         OverCount(deviation=d.key, count=counts[d.key], allowed=d.largest_count_of_all)
         for d in limits.deviations
@@ -142,7 +154,8 @@ def build(
         command="sweep",
         complete=end == planned.end,
         case=case.id,
-        body=case.form == "plugin",
+        body=case.form == "plugin" and plugin is None,
+        plugin=plugin,
         verdict=_verdict(tally, stale, over),
         coverage=_coverage(tally, case),
         model=hashlib.sha256(model).hexdigest(),
@@ -163,7 +176,7 @@ def build(
 
 
 def _coverage(tally: Tally, case: Case) -> str:
-    return f"{tally.inputs:_} of {1 << case.precision.total_bits:_}".replace("_", " ")
+    return coverage(tally.inputs, 1 << case.precision.total_bits)
 
 
 def _verdict(tally: Tally, stale: Sequence[str], over: Sequence[OverCount]) -> Verdict:
@@ -186,15 +199,6 @@ def load(path: Path) -> SweepRecord:
     if fault:
         raise InputError(f"{path}: damaged: {fault}")
     return record
-
-
-def first_fault(error: ValidationError | UnicodeDecodeError) -> str:
-    """One line for the first thing that is wrong with a file."""
-    if isinstance(error, UnicodeDecodeError):
-        return "not UTF-8"
-    detail = error.errors()[0]
-    where = ".".join(str(part) for part in detail["loc"]) or "file"
-    return " ".join(f"{where}: {detail['msg']}".split())
 
 
 def _damage(record: SweepRecord) -> str:
@@ -274,6 +278,7 @@ _SAME: tuple[tuple[str, Callable[[SweepRecord], object]], ...] = (
     ("case", lambda record: record.case),
     ("model", lambda record: record.model),
     ("plan", lambda record: record.plan),
+    ("plugin", lambda record: record.plugin),
     (
         "engine",
         lambda record: tuple((e.engine, e.version, e.device) for e in record.environment.engines),
@@ -329,6 +334,7 @@ def merge_records(named: Sequence[tuple[str, SweepRecord]], limits: Limits) -> S
         tally=tally,
         digests=[digest for record in records for digest in record.digests],
         timing=timing(max(record.timing.date for record in records), seconds, engine, tally.inputs),
+        plugin=records[0].plugin,
     )
     return merged.model_copy(update={"model": records[0].model})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import multiprocessing
 import os
 import signal
@@ -20,14 +21,15 @@ from verify.blocks import cores
 from verify.cases import Case, parse
 from verify.engines import EngineFailure, Executor, engine
 from verify.engines.onnxruntime import OnnxRuntime
+from verify.engines.tensorrt import Tensorrt
 from verify.record import EngineRecord, environment
 from verify.sweep import tally as tallies
-from verify.sweep.record import SweepRecord, build, timing
+from verify.sweep.record import PluginRecord, SweepRecord, build, timing
 from verify.sweep.span import Span
 from verify.sweep.worker import Part, Worker
 from verify.tolerances import Limits
 
-__all__ = ["JOBS", "Backend", "Host", "Part", "engine_records", "sweep"]
+__all__ = ["JOBS", "Backend", "Host", "Part", "engine_records", "plugin_of", "sweep"]
 
 JOBS = 8  # worker processes at most: at about 110 MB each they stay below 1 GiB
 # Fewer inputs than this are not worth starting processes for.
@@ -174,6 +176,7 @@ def sweep(
         tally=found.tally,
         digests=found.digests,
         timing=timing(date, seconds, found.engine_seconds / backend.jobs, inputs),
+        plugin=plugin_of(runner),
     )
     if isinstance(ended, Exception):
         verdict = "FAIL" if record.verdict == "FAIL" else "ERROR"
@@ -195,3 +198,15 @@ def _joined(parts: Sequence[Part]) -> Part:
 def engine_records(runner: Executor) -> Sequence[EngineRecord]:
     """What a record says of the one engine that it is about."""
     return [EngineRecord.of(runner.status())]
+
+
+def plugin_of(runner: Executor) -> PluginRecord | None:
+    """The plugin library that an engine runs, None where it runs none."""
+    if not isinstance(runner, Tensorrt) or runner.plugin is None:
+        return None
+    path = runner.plugin.library.path
+    return PluginRecord(
+        name=str(runner.plugin.name),
+        library=path.name,
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+    )

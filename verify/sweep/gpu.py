@@ -1,0 +1,424 @@
+"""A plan, its inputs and the comparison on one GPU, in the process that a plugin may break.
+
+Only module-level functions: `verify.engines.worker.Worker` calls them. What they keep is in this
+module. CUDA through cuda-core, the memory copies through cuda-bindings.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from verify.cases import parse
+from verify.engines import EngineFailure, execution
+from verify.engines.recipe import Recipe
+from verify.engines.registry import load
+from verify.library import Library
+from verify.precision import Array, Precision
+from verify.sweep.checksum import LEAF, weights
+from verify.sweep.segment import Segment
+from verify.sweep.settlement import BUCKET_ROW, DOUBT, DOUBTS, Answer, poison, settle, table
+from verify.sweep.source import SOURCE, macros
+from verify.sweep.span import Span, unit_size
+from verify.sweep.worker import Part
+from verify.tolerances import Limits
+
+__all__ = [
+    "OutOfMemory",
+    "Ready",
+    "Setup",
+    "busy",
+    "close",
+    "next_part",
+    "oracle",
+    "prepare",
+    "start",
+]
+
+_THREADS = 256
+_BLOCKS_PER_MULTIPROCESSOR = 8
+_SEGMENTS = 64  # that comparison.cu has room for
+# What CUDA and TensorRT say of it.
+_NO_MEMORY = re.compile(r"out[ _]?of[ _]?memory|could not be allocated|insufficient memory", re.I)
+
+
+class OutOfMemory(EngineFailure):
+    """The GPU has no memory for chunks of this size."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What is swept, and in which pieces.
+
+    ``recipe`` makes a plan for exactly one chunk of inputs. A round is what is enqueued at a
+    time: its outputs stay on the GPU until the host is done with it. Both in inputs, a chunk at
+    most a round, a round a multiple of both the chunk and the unit. What is in no segment is left
+    to the host.
+    """
+
+    recipe: Recipe
+    library: Library | None
+    preload: tuple[str, ...]
+    case_id: str
+    limits: Limits
+    segments: tuple[Segment, ...]
+    chunk: int
+    round: int
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A plan that is ready: its SHA-256, what the inspector says of it, and what is measured once.
+
+    ``copy_seconds``: what a device copy of as many bytes as a chunk's inputs take.
+    """
+
+    plan: str
+    information: str
+    copy_seconds: float
+
+
+@dataclass
+class _Slot:
+    """The memory of one round, on the GPU and pinned on the host, and what is going on in it."""
+
+    y: Any
+    sums: Any
+    errors: Any
+    counts: Any
+    doubts: Any
+    number: Any
+    pinned: tuple[Any, Any]
+    host_sums: Array
+    host_errors: Array
+    span: Span | None = None
+    begun: Any = None
+    done: Any = None
+    engine: tuple[tuple[Any, Any], ...] = ()
+
+
+class _Sweep:
+    def __init__(self, setup: Setup) -> None:
+        from cuda.core import Device, EventOptions, StreamOptions
+
+        self._setup, self._case = setup, parse(setup.case_id)
+        precision = self._case.precision
+        self._segments = setup.segments
+        rows = table(self._segments, precision)
+        if len(rows) > _SEGMENTS:
+            raise EngineFailure(f"{len(rows)} segments; a GPU sweep has room for {_SEGMENTS}")
+        if setup.library is not None:
+            load(setup.library, setup.preload)
+        self._memory: list[Any] = []
+        self._device = Device(0)
+        self._device.set_current()
+        self._timed = EventOptions(timing_enabled=True)
+        # Non-blocking, as in serving: a plugin that launches on the default stream is seen.
+        self._stream = self._device.create_stream(options=StreamOptions(nonblocking=True))
+        self._copies = self._device.create_stream(options=StreamOptions(nonblocking=True))
+        engine, _ = execution.build(setup.recipe)
+        self._context = engine.create_execution_context()
+        if self._context is None:
+            raise OutOfMemory("the GPU is out of memory")
+        self._engine = engine
+        self._kernels = _kernels(precision, self._device.arch)
+        item = precision.bits_dtype.itemsize
+        self._x = self._allocate(setup.chunk * item)
+        self._weights = self._allocate(weights().nbytes)
+        self._rows = self._allocate(max(rows.nbytes, 16))
+        self._upload(self._weights, weights())
+        self._upload(self._rows, rows)
+        self._slots = (self._slot(), self._slot())
+        self._parts: Iterator[Part] = iter(())
+        self.busy: dict[str, float] = {}
+        # Once beforehand, so that nothing is loaded lazily while it is timed.
+        self.start(Span(precision, 0, setup.chunk // unit_size(precision)))
+        self.next_part()
+        self.ready = Ready(
+            plan=hashlib.sha256(bytes(engine.serialize())).hexdigest(),
+            information=execution.information(engine, self._context),
+            copy_seconds=self._copy_seconds(),
+        )
+
+    def start(self, span: Span) -> None:
+        """Sweep a span; its parts come by `next_part`."""
+        self.busy = dict.fromkeys(("gpu", "plan", "host"), 0.0)
+        self._parts = self._sweep(span)
+
+    def next_part(self) -> Part | None:
+        """The next part, None after the last."""
+        return next(self._parts, None)
+
+    def oracle(self, first: int, count: int) -> Array:
+        """Mish of consecutive bit patterns as the GPU computes it, float64."""
+        from cuda.core import LaunchConfig, launch
+
+        memory = self._device.allocate(8 * count, stream=self._stream)
+        launch(
+            self._stream,
+            LaunchConfig(grid=self._blocks(), block=_THREADS),
+            self._kernels["oracle"],
+            _pointer(memory),
+            np.uint32(first),
+            np.uint32(count),
+        )
+        result = np.empty(count)
+        self._download(result, int(memory.handle), self._stream)
+        memory.close()
+        return result
+
+    def close(self) -> None:
+        """Free what it holds on the GPU."""
+        from cuda.bindings import driver
+
+        self._stream.sync()
+        self._copies.sync()
+        self._context = self._engine = None
+        for memory in self._memory:
+            memory.close()
+        self._stream.sync()
+        # The pool would keep it from other processes, such as a finding's replay.
+        code, pool = driver.cuDeviceGetMemPool(0)
+        if code == driver.CUresult.CUDA_SUCCESS:
+            driver.cuMemPoolTrimTo(pool, 0)
+
+    def _sweep(self, span: Span) -> Iterator[Part]:
+        """Enqueue a round while the host settles the one before."""
+        units = _units(self._setup)
+        edges = [*range(span.first, span.end, units), span.end]
+        rounds = [Span(span.precision, first, end) for first, end in pairwise(edges)]
+        for index, one in enumerate(rounds):
+            if not index:
+                self._enqueue(self._slots[0], one)
+            if index + 1 < len(rounds):
+                self._enqueue(self._slots[(index + 1) % 2], rounds[index + 1])
+            yield self._settle(self._slots[index % 2])
+
+    def _enqueue(self, slot: _Slot, span: Span) -> None:
+        """Everything that a round takes, in order, on the plan's own stream."""
+        from cuda.core import LaunchConfig, launch
+
+        setup, precision = self._setup, span.precision
+        item = precision.bits_dtype.itemsize
+        first, left = span.first * unit_size(precision), span.inputs
+        stream, block = self._stream, _THREADS
+        slot.begun = stream.record(options=self._timed)
+        for memory in (slot.counts, slot.number):
+            memory.fill(0, stream=stream)
+        x, timed = int(self._x.handle), []
+        vectors = setup.chunk * item // 16
+        fill = LaunchConfig(grid=min(self._blocks(), -(-vectors // block)), block=block)
+        for start in range(0, left, setup.chunk):
+            y = int(slot.y.handle) + start * item
+            launch(
+                stream, fill, self._kernels["generate"], np.uint64(x), np.uint64(y),
+                np.uint32(first + start), np.uint32(vectors), np.uint32(poison(precision)),
+            )  # fmt: skip
+            before = stream.record(options=self._timed)
+            self._execute(x, y)
+            timed.append((before, stream.record(options=self._timed)))
+            tiles = min(setup.chunk, left - start) // LEAF
+            tile = start // LEAF
+            launch(
+                stream,
+                LaunchConfig(grid=min(self._blocks(), -(-tiles // (block // 32))), block=block),
+                self._kernels["compare"],
+                np.uint64(y),
+                np.uint32((first + start) // LEAF),
+                np.uint32(tiles),
+                _pointer(self._rows),
+                np.uint32(len(self._segments)),
+                _pointer(self._weights),
+                np.uint64(int(slot.sums.handle) + 8 * tile),
+                np.uint64(int(slot.errors.handle) + 8 * tile),
+                _pointer(slot.counts),
+                _pointer(slot.doubts),
+                _pointer(slot.number),
+            )
+        slot.span, slot.engine = span, tuple(timed)
+        slot.done = stream.record(options=self._timed)
+
+    def _execute(self, x: int, y: int) -> None:
+        for name, address in (("x", x), ("y", y)):
+            self._context.set_tensor_address(name, address)
+        if not self._context.execute_async_v3(int(self._stream.handle)):
+            raise EngineFailure("TensorRT refuses to execute the plan")
+
+    def _settle(self, slot: _Slot) -> Part:
+        span = slot.span
+        assert span is not None
+        slot.done.sync()
+        began = time.perf_counter()
+        self.busy["gpu"] += (slot.done - slot.begun) / 1e3
+        tiles = span.inputs // LEAF
+        sums, errors = slot.host_sums[:tiles], slot.host_errors[:tiles]
+        counts = np.empty((len(self._segments), BUCKET_ROW), dtype=np.uint64)
+        number = np.empty(1, dtype=np.uint32)
+        for array, memory in (
+            (sums, slot.sums), (errors, slot.errors), (counts, slot.counts), (number, slot.number),
+        ):  # fmt: skip
+            self._download(array, int(memory.handle), self._copies, wait=False)
+        self._copies.sync()
+        doubts = np.empty(int(number[0]), dtype=DOUBT)
+        if len(doubts):
+            self._download(doubts, int(slot.doubts.handle), self._copies)
+
+        def fetch(chosen: Array) -> Array:
+            return self._outputs(slot, chosen)
+
+        answer = Answer(span, sums, errors, counts, doubts, fetch)
+        tally, digests = settle(answer, self._case, self._segments, self._setup.limits)
+        seconds = sum((after - before) / 1e3 for before, after in slot.engine)
+        self.busy["plan"] += seconds
+        self.busy["host"] += time.perf_counter() - began
+        return Part(span.first, span.end, tally, digests, seconds)
+
+    def _outputs(self, slot: _Slot, tiles: Array) -> Array:
+        """The outputs of some tiles of a round, as bits; one copy for each run of tiles."""
+        kind = self._case.precision.bits_dtype
+        rows = np.empty((len(tiles), LEAF), dtype=kind)
+        starts = np.flatnonzero(np.diff(tiles, prepend=-2) != 1)
+        for start, end in pairwise([*starts.tolist(), len(tiles)]):
+            source = int(slot.y.handle) + int(tiles[start]) * LEAF * kind.itemsize
+            self._download(rows[start:end], source, self._copies, wait=False)
+        self._copies.sync()
+        return rows
+
+    def _copy_seconds(self) -> float:
+        """The fastest of a few device copies of a chunk's inputs."""
+        best = float("inf")
+        nbytes = self._setup.chunk * self._case.precision.bits_dtype.itemsize
+        for _ in range(6):
+            before = self._stream.record(options=self._timed)
+            _copy(int(self._slots[0].y.handle), int(self._x.handle), nbytes, self._stream)
+            after = self._stream.record(options=self._timed)
+            after.sync()
+            best = min(best, (after - before) / 1e3)
+        return best
+
+    def _slot(self) -> _Slot:
+        from cuda.core import LegacyPinnedMemoryResource
+
+        precision, inputs = self._case.precision, self._setup.round
+        tiles = inputs // LEAF
+        # A GPU writes pinned memory at the full speed of the bus.
+        pinned = LegacyPinnedMemoryResource()
+        sums, errors = pinned.allocate(8 * tiles), pinned.allocate(8 * tiles)
+        return _Slot(
+            y=self._allocate(inputs * precision.bits_dtype.itemsize),
+            sums=self._allocate(8 * tiles),
+            errors=self._allocate(8 * tiles),
+            counts=self._allocate(8 * _SEGMENTS * BUCKET_ROW),
+            doubts=self._allocate(DOUBTS * DOUBT.itemsize * tiles),
+            number=self._allocate(4),
+            pinned=(sums, errors),
+            host_sums=_view(sums, tiles).view(np.uint64),
+            host_errors=_view(errors, tiles).view(np.float64),
+        )
+
+    def _blocks(self) -> int:
+        return int(self._device.properties.multiprocessor_count) * _BLOCKS_PER_MULTIPROCESSOR
+
+    def _allocate(self, nbytes: int) -> Any:
+        memory = self._device.allocate(nbytes, stream=self._stream)
+        self._memory.append(memory)
+        return memory
+
+    def _upload(self, memory: Any, array: Array) -> None:
+        if array.nbytes:
+            _copy(int(memory.handle), array.ctypes.data, array.nbytes, self._stream)
+        self._stream.sync()
+
+    def _download(self, array: Array, source: int, stream: Any, *, wait: bool = True) -> None:
+        if array.nbytes:
+            _copy(array.ctypes.data, source, array.nbytes, stream)
+        if wait:
+            stream.sync()
+
+
+def _view(pinned: Any, count: int) -> Array:
+    """Pinned memory as an array, valid as long as the memory."""
+    raw = (ctypes.c_uint64 * count).from_address(int(pinned.handle))
+    return np.ctypeslib.as_array(raw)
+
+
+def _units(setup: Setup) -> int:
+    return setup.round // unit_size(parse(setup.case_id).precision)
+
+
+def _pointer(memory: Any) -> Any:
+    return np.uint64(int(memory.handle))
+
+
+def _copy(target: int, source: int, nbytes: int, stream: Any) -> None:
+    """Copy between any two addresses, of the host or the GPU, in the stream's order."""
+    from cuda.bindings import driver
+
+    (code,) = driver.cuMemcpyAsync(target, source, nbytes, stream.handle)
+    if code != driver.CUresult.CUDA_SUCCESS:
+        raise EngineFailure(f"a copy of {nbytes} bytes failed: {code.name}")
+
+
+def _kernels(precision: Precision, arch: str) -> dict[str, Any]:
+    """The kernels of comparison.cu, compiled for this GPU."""
+    from cuda.core import Program, ProgramOptions
+
+    options = ProgramOptions(
+        std="c++17", arch=f"sm_{arch}", fma=False, define_macro=list(macros(precision).items())
+    )
+    program = Program(SOURCE.read_text(encoding="utf-8"), "c++", options)
+    compiled = program.compile("cubin")
+    return {name: compiled.get_kernel(name) for name in ("generate", "compare", "oracle")}
+
+
+_open: dict[str, _Sweep] = {}  # one at most: it holds most of the GPU's memory
+
+
+def prepare(setup: Setup) -> Ready:
+    """Build the plan, compile the kernels, allocate, and run one chunk.
+
+    Raises OutOfMemory, Refused in TensorRT's words, EngineFailure, and NotLoaded.
+    """
+    close()
+    try:
+        _open["sweep"] = _Sweep(setup)
+    except Exception as error:  # by cuda-core, TensorRT and Polygraphy, each with its own class
+        if _NO_MEMORY.search(str(error)):
+            raise OutOfMemory("the GPU is out of memory") from None
+        raise
+    return _open["sweep"].ready
+
+
+def start(span: Span) -> None:
+    """Sweep a span of what is prepared."""
+    _open["sweep"].start(span)
+
+
+def next_part() -> Part | None:
+    """The next part of it, None after the last. Raises EngineFailure."""
+    return _open["sweep"].next_part()
+
+
+def busy() -> dict[str, float]:
+    """Seconds of the last sweep that the GPU was busy (``plan``: with the plan), and the host."""
+    return dict(_open["sweep"].busy)
+
+
+def oracle(first: int, count: int) -> Array:
+    """Mish of consecutive bit patterns as the GPU computes it, float64."""
+    return _open["sweep"].oracle(first, count)
+
+
+def close() -> None:
+    """Free what is held on the GPU."""
+    for sweep in _open.values():
+        sweep.close()
+    _open.clear()

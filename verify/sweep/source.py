@@ -1,0 +1,20 @@
+"""Where the device's source is, and what it has to be compiled with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from verify.precision import Precision
+
+__all__ = ["SOURCE", "macros"]
+
+SOURCE = Path(__file__).with_name("comparison.cu")
+
+
+def macros(precision: Precision) -> dict[str, str]:
+    """The macros that a precision's build takes, with their values."""
+    return {
+        "MISH_BITS": str(precision.total_bits),
+        "MISH_DIGITS": str(precision.significand_bits),
+        "MISH_MIN_EXPONENT": str(precision.min_exponent),
+    }
