@@ -80,6 +80,40 @@ def _seed(text: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     return click.option("--seed", type=kind, default=0, show_default=True, help=text)
 
 
+def _plugin(*, required: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The options that name a plugin of a library."""
+    options = (
+        click.option(
+            "--plugin",
+            required=required,
+            metavar="LIB",
+            type=_path,
+            help="The plugin's shared library.",
+        ),
+        click.option("--op", default="", metavar="NAME", help="The plugin, where it is not plain."),
+        click.option("--plugin-version", default="", metavar="V", help="Its version."),
+        click.option("--plugin-namespace", metavar="NS", help="Its namespace."),
+        click.option(
+            "--field", "fields", multiple=True, metavar="NAME=VALUE", help="A field's value."
+        ),
+        click.option(
+            "--preload",
+            "preloads",
+            multiple=True,
+            metavar="LIB",
+            type=_path,
+            help="Load this library before the plugin's.",
+        ),
+    )
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 def cli() -> None:
     """Verify Mish on ONNX Runtime and TensorRT against a float64 oracle."""
@@ -93,6 +127,7 @@ def cli() -> None:
 @_out
 @_json
 @_junit
+@_observe
 @_tolerances
 @_ort_provider
 def run(**options: Any) -> None:
@@ -123,11 +158,51 @@ def replay(folder: Path) -> None:
 @_seed("Of samples and properties.")
 @click.option("--mutant", "names", multiple=True, metavar="NAME", help="Only this mutant.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the table here.")
-def mutants(seed: int, names: tuple[str, ...], json_file: Path | None) -> None:
+@click.option("--build", type=_path, metavar="DIR", help="Compile the wrong plugins into DIR.")
+@click.option("--headers", default="", metavar="RELEASE", help="Against which TensorRT's headers.")
+@click.option("--gpu", is_flag=True, help="Put wrong plugins through the gate, not wrong models.")
+@click.option(
+    "--libraries",
+    type=_path,
+    metavar="DIR",
+    help="Where the wrong plugins are.  [default: --build]",
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=6,
+    show_default=True,
+    help="Gates at once; each may need 20 GB of the GPU.",
+)
+@click.option("--own", is_flag=True, help="Only the checks that are expected to catch a mutant.")
+@click.option("--resume", is_flag=True, help="Keep the trials that --out holds.")
+@click.option(
+    "--out",
+    type=_path,
+    default=Path(".verify/mutants"),
+    show_default=True,
+    help="Folder for the gates' records.",
+)
+def mutants(
+    seed: int,
+    names: tuple[str, ...],
+    json_file: Path | None,
+    build: Path | None,
+    gpu: bool,
+    **options: Any,
+) -> None:
     """Prove that the checks can fail: run wrong Mishes and see which check catches which.
 
-    Exit code: 0 every mutant was killed and no right form was; 1 otherwise.
+    By default wrong models on the reference evaluator and ONNX Runtime; with --build or --gpu
+    wrong plugin libraries.
+
+    Exit code: 0 every mutant was killed and no right form was; 1 otherwise; 2 bad usage; 3 --gpu
+    without a GPU; 130 interrupted, what was done is kept.
     """
+    if build or gpu or any(options[name] for name in ("libraries", "own", "resume", "headers")):
+        from verify.mutation_command import mutants as plugins
+
+        sys.exit(plugins(seed, names, json_file, build, gpu=gpu, **options))
     from verify.command import mutants as command
 
     sys.exit(command(seed, names, json_file))
@@ -142,25 +217,7 @@ def doctor() -> None:
 
 
 @cli.command()
-@click.option(
-    "--plugin",
-    required=True,
-    metavar="LIB",
-    type=click.Path(path_type=Path),
-    help="The plugin's shared library.",
-)
-@click.option("--op", default="", metavar="NAME", help="The plugin, where it is not plain.")
-@click.option("--plugin-version", default="", metavar="V", help="Its version.")
-@click.option("--plugin-namespace", metavar="NS", help="Its namespace.")
-@click.option("--field", "fields", multiple=True, metavar="NAME=VALUE", help="A field's value.")
-@click.option(
-    "--preload",
-    "preloads",
-    multiple=True,
-    metavar="LIB",
-    type=click.Path(path_type=Path),
-    help="Load this library before the plugin's.",
-)
+@_plugin(required=True)
 @click.option(
     "--precision",
     "precisions",
@@ -170,10 +227,12 @@ def doctor() -> None:
 )
 @_checks
 @click.option("--quick", is_flag=True, help="Build no composed plan beside the plugin.")
+@click.option("--sanitize", is_flag=True, help="Also run the plugin under compute-sanitizer.")
 @_seed("Of the random part of the samples.")
 @_out
 @_json
 @_junit
+@_observe
 @_tolerances
 def gate(**options: Any) -> None:
     """Say whether a plugin library may ship.
@@ -188,6 +247,7 @@ def gate(**options: Any) -> None:
 
 @cli.command()
 @_filtered
+@_plugin(required=False)
 @click.option(
     "--shard", default="", metavar="I/N", help="Only the I-th of N parts of the inputs, from 1."
 )
@@ -232,15 +292,42 @@ def merge(files: tuple[Path, ...], **options: Any) -> None:
 
 
 @cli.command()
+@click.option("--power", is_flag=True, help="How small an error each limit still catches.")
+@click.option(
+    "--precision",
+    "precisions",
+    multiple=True,
+    type=click.Choice(_PRECISIONS),
+    help="With --power: only this precision.",
+)
 @_tolerances
-def tolerances(tolerances: Path | None) -> None:
+def tolerances(power: bool, precisions: tuple[str, ...], tolerances: Path | None) -> None:
     """Print the contract beside what was observed, and propose tightenings; writes nothing.
 
     Exit code: 0 every observation is within its limit, 1 one is not, 2 a damaged file.
     """
-    from verify.observed_command import tolerances as command
+    if power:
+        from verify.observations_command import power as command
 
-    sys.exit(command(tolerances))
+        sys.exit(command(tolerances, precisions))
+    if precisions:
+        raise InputError("--precision: only with --power; the contract is printed as a whole")
+    from verify.observed_command import tolerances as contract
+
+    sys.exit(contract(tolerances))
+
+
+@cli.command()
+@click.option("--readme", is_flag=True, help="Write the table into README.md.")
+@_tolerances
+def observations(readme: bool, tolerances: Path | None) -> None:
+    """Print the support matrix: what was observed of each form, in which engine and precision.
+
+    Exit code: 0, or 2 for a damaged observation or a README.md without a place for it.
+    """
+    from verify.observations_command import observations as command
+
+    sys.exit(command(readme, tolerances))
 
 
 @cli.command()

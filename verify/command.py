@@ -6,7 +6,7 @@ import dataclasses
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -18,19 +18,23 @@ from rich.table import Table
 from rich.text import Text
 
 from verify import interrupt, report
+from verify import observation as observations
 from verify import record as records
-from verify.cases import ENGINES, select
-from verify.engines import engine
+from verify.cases import ENGINES, Case, select
+from verify.engines import Builder, Executor, engine
 from verify.engines.onnxruntime import PROVIDER_VARIABLE
 from verify.errors import InputError
 from verify.findings import LIMITS_CHECK
 from verify.mutants import CHECKS
 from verify.replay import replay as replay_one
 from verify.run import CaseResult, Job, verify
+from verify.sweep.run import engine_records, plugin_of
 from verify.tolerances import load
 
 __all__ = [
+    "can_observe",
     "doctor",
+    "keep",
     "mutants",
     "output_folder",
     "progress_bar",
@@ -53,6 +57,7 @@ def run(
     out: Path,
     json_file: Path | None,
     junit: Path | None,
+    observe: Path | None,
     tolerances: Path | None,
     ort_provider: str,
 ) -> int:
@@ -76,9 +81,11 @@ def run(
             raise InputError(
                 f"--check {', '.join(checks)}: properties are checked in context alone"
             )
-    check_targets(out, json_file, junit)
+    check_targets(out, json_file, junit, observe)
     os.environ[PROVIDER_VARIABLE] = ort_provider
-    job = Job(selected, load(tolerances), seed, out, checks)
+    job = Job(selected, load(tolerances), seed, out, checks, observe=observe is not None)
+    if observe:
+        can_observe(observe, selected, checks, engine(selected[0].engine))
     results: list[CaseResult] = []
     with output_folder(out):
         try:
@@ -98,10 +105,43 @@ def run(
                 records.write_text(path, text)
             if junit:
                 report.junit(junit, results)
+            kept = keep(observe, results) if observe else ""
     report.print_table(console, results)
     report.print_findings(console, [f for r in results for f in r.findings])
     report.print_summary(console, results, seed, out)
+    if kept:
+        console.print(kept, highlight=False, markup=False, soft_wrap=True)
     return report.exit_code(results)
+
+
+def can_observe(
+    path: Path, cases: Iterable[Case], checks: Sequence[str], runner: Executor | Builder
+) -> None:
+    """Find out before the work whether ``--observe path`` can take what it will measure.
+
+    ``runner`` is the engine of the cases. Raises InputError for cases of several engines, for
+    checks that measure nothing, and for a file that is of another engine, version, machine or
+    plugin.
+    """
+    if len({case.engine for case in cases}) > 1:
+        raise InputError(f"--observe {path}: a file is of one engine; give --engine")
+    if checks and LIMITS_CHECK not in checks:
+        raise InputError(f"--observe {path}: --check {LIMITS_CHECK} measures, no other check does")
+    if isinstance(runner, Executor) and runner.status().executes:
+        (ours,) = engine_records(runner)
+        observations.agree(path, ours, records.environment([ours]).cpu, plugin_of(runner))
+    elif path.exists():
+        observations.load(path)
+
+
+def keep(path: Path, results: Iterable[CaseResult]) -> str:
+    """Put what was measured into an observation; a line that says so. Raises InputError."""
+    found = [result.observed for result in results if result.observed is not None]
+    if not found:
+        return f"nothing was measured, and nothing written to {path}"
+    left = observations.observe(path, observations.combine(found))
+    line = f"observed {len(found)} cases; in {path}"
+    return line + (f"; {len(left)} of them held more inputs and stay" if left else "")
 
 
 @contextmanager
@@ -160,9 +200,11 @@ def _clear(out: Path) -> None:
         raise InputError(f"--out {out}: can't be cleared: {error.strerror}") from None
 
 
-def check_targets(out: Path, json_file: Path | None, junit: Path | None) -> None:
+def check_targets(
+    out: Path, json_file: Path | None, junit: Path | None, observe: Path | None = None
+) -> None:
     """Refuse a file that can't be written before the work, not after it."""
-    for option, path in (("--json", json_file), ("--junit", junit)):
+    for option, path in (("--json", json_file), ("--junit", junit), ("--observe", observe)):
         if path is None:
             continue
         try:
@@ -171,9 +213,13 @@ def check_targets(out: Path, json_file: Path | None, junit: Path | None) -> None
             raise InputError(f"{option} {path}: can't be written: {error.strerror}") from None
         if path.is_dir() or not os.access(path.parent, os.W_OK):
             raise InputError(f"{option} {path}: can't be written there; name a file")
-    targets = [p.resolve() for p in (out / "record.json", json_file, junit) if p is not None]
+    targets = [
+        p.resolve() for p in (out / "record.json", json_file, junit, observe) if p is not None
+    ]
     if len(set(targets)) != len(targets):
-        raise InputError("--json, --junit and the record are the same file; choose three")
+        raise InputError(
+            "--json, --junit, --observe and the record: two are the same file; name another"
+        )
 
 
 def record_of(
@@ -274,19 +320,30 @@ def mutants(seed: int, names: tuple[str, ...], json_file: Path | None) -> int:
         if not status.executes:
             raise InputError(f"mutants run on {name}: {status.reason}; {status.install}")
     console, table, alarms = Console(), list[Killing](), list[str]()
-    with progress_bar() as progress:
-        task = progress.add_task("mutants", total=len(chosen) + len(right))
-        for mutant, killed in killings(chosen, tolerances, seed):
-            table += killed
-            progress.update(task, advance=1, description=mutant.name)
-        for case in right:
-            alarms += [f"{case.id} by {check}" for check in spare(case, tolerances, seed)]
-            progress.update(task, advance=1, description=case.id)
+    complete = False
+    try:
+        with progress_bar() as progress:
+            task = progress.add_task("mutants", total=len(chosen) + len(right))
+            for mutant, killed in killings(chosen, tolerances, seed):
+                table += killed
+                progress.update(task, advance=1, description=mutant.name)
+                interrupt.check()
+            for case in right:
+                alarms += [f"{case.id} by {check}" for check in spare(case, tolerances, seed)]
+                progress.update(task, advance=1, description=case.id)
+                interrupt.check()
+        complete = True
+    finally:
+        # What is finished is kept, also when Ctrl-C ends the run.
+        if json_file:
+            data = {
+                "seed": seed,
+                "complete": complete,
+                "killings": [dataclasses.asdict(killing) for killing in table],
+                "false_alarms": alarms,
+            }
+            records.write_text(json_file, json.dumps(data, indent=1) + "\n")
     report.print_killings(console, table, alarms)
-    if json_file:
-        rows = [dataclasses.asdict(killing) for killing in table]
-        text = json.dumps({"seed": seed, "killings": rows, "false_alarms": alarms}, indent=1)
-        records.write_text(json_file, text + "\n")
     return 1 if score(table).survived or alarms else 0
 
 

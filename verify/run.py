@@ -25,10 +25,12 @@ from verify.engines.tensorrt import Tensorrt, TensorrtSession
 from verify.errors import InputError
 from verify.findings import LIMITS_CHECK, Finding, from_judgement
 from verify.judge import Judgement, VacuousError, judge
+from verify.observation import Observation
 from verify.oracle import View, expected
 from verify.precision import Array, Precision
 from verify.properties import PROPERTIES, Outcome, Sessions, Subject, check, finding
 from verify.replay import Command, Request, feed, rerun, store_all, tensorrt_run
+from verify.sample_observation import no_limits, observe_sample
 from verify.samples import Sample, sample
 from verify.tolerances import DEFAULT_FOLDER, Limits, Tolerances
 
@@ -45,6 +47,7 @@ class Job:
     form ``plugin`` is then its body. ``engines`` gives an engine by its name. ``again``: the
     words behind ``python`` that repeat a case's checks, where it is not ``verify run``.
     ``beside``: properties may compare the plugin with other forms, which costs plans.
+    ``observe``: keep what was measured, also where there are no limits to judge it by.
     """
 
     cases: tuple[Case, ...]
@@ -56,6 +59,7 @@ class Job:
     engines: Callable[[str], Executor | Builder] = engine
     again: Callable[[Case], tuple[str, ...]] | None = None
     beside: bool = True
+    observe: bool = False
 
     @property
     def own_tolerances(self) -> Path | None:
@@ -82,7 +86,8 @@ class CaseResult:
 
     ``body``: the form ``plugin`` ran its ONNX function. ``layers``: of the plan.
     ``properties``: inputs that each property was tried on. ``listed``: why a listed refusal
-    is to be expected.
+    is to be expected. ``observed``: what was measured, where the job asks for it; a body, which
+    is another form, is not observed.
     """
 
     case: Case
@@ -96,6 +101,7 @@ class CaseResult:
     properties: dict[str, int] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
     listed: str = ""
+    observed: Observation | None = None
 
 
 def verify(job: Job, report: Callable[[CaseResult], None]) -> list[CaseResult]:
@@ -151,9 +157,12 @@ def _execute(job: Job, runner: Executor, case: Case, sessions: Sessions) -> Case
             if isinstance(session, TensorrtSession):
                 result = replace(result, layers=tuple(layer.kind for layer in session.layers))
             try:
-                limits = job.tolerances.limits(job.bound(case))
+                limits = job.tolerances.limits(job.bound(case), runner.status().version)
             except InputError as error:  # an engine that nobody measured yet, say
-                return replace(result, reason=str(error))
+                found = _observed(job, runner, result, no_limits(case.context))
+                return replace(result, reason=str(error), observed=found)
+            found = _observed(job, runner, result, limits)
+            result = replace(result, observed=found)
             return _check(job, runner, result, limits, session, sessions)
     except InputError:
         raise
@@ -170,6 +179,14 @@ def _execute(job: Job, runner: Executor, case: Case, sessions: Sessions) -> Case
         return replace(result, reason=str(error))
     except Exception as error:  # an engine may raise anything; that is a verdict too
         return replace(result, reason=f"{type(error).__name__}: {error}")
+
+
+def _observed(job: Job, runner: Executor, result: CaseResult, limits: Limits) -> Observation | None:
+    if not job.observe or result.body:
+        return None
+    case = result.case
+    sampled = _sample(case.precision, job.seed)
+    return observe_sample(runner, case, model_of(case, job.node), limits, sampled)[0]
 
 
 def _check(
