@@ -2,19 +2,15 @@
 
     python -m benchmarks.gpu_sweep --plugin libmish_exact.so --json gpu_sweep.json
 
-Beside a device copy of the inputs' bytes, and beside `polygraphy run` with host arrays on a part
-of the inputs, scaled; all measured in one run, the fastest of a few turns each. Building a plan
-is apart.
+Beside a device copy of the inputs' bytes, and in fp32 beside `polygraphy run` of the same plan
+with host arrays on a part of the inputs, scaled; all measured in one run. Building a plan is
+apart, and so is the start of `polygraphy run`.
 """
 
 from __future__ import annotations
 
 import json
-import re
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +18,13 @@ import click
 from rich.console import Console
 
 from verify import gate as gates
+from verify.bands import bands
 from verify.cases import Case
 from verify.engines.tensorrt import Tensorrt
 from verify.errors import InputError
 from verify.precision import Precision, by_name
-from verify.replay import tensorrt_run
+from verify.replay import Command, tensorrt_run
+from verify.replay.command import execute
 from verify.run import model_of
 from verify.sample_observation import no_limits
 from verify.sweep.device import Device
@@ -34,20 +32,56 @@ from verify.sweep.run import sweep
 from verify.sweep.span import whole
 from verify.tolerances import Limits, load
 
-_PART = 1 << 22  # inputs of `polygraphy run`, which is what the profile has room for
+_COMPARED = 1 << 23  # inputs
 
-# What a user's data loader and comparison do, with the oracle spared: only that results are equal
-# to themselves.
+# What a user's data loader and comparison do, in plain NumPy: the inputs, evenly from all of
+# them, Mish in float64, the error in ULP, and per band its worst, a histogram and the NaNs. It
+# tells when it is first asked for inputs, when what the plan returned for them is there, and
+# when it is done with a part of that.
 _SCRIPT = """
 import time
 import numpy as np
 
-COUNT = {count}
+COUNT, COMPARED = {count}, {compared}
+EDGES = {edges}
+
+
+def stamp(what):
+    with open("stamps", "a") as file:
+        file.write(f"{{what}} {{time.perf_counter()}}\\n")
+
+
+def inputs():
+    return (np.arange(COUNT, dtype=np.uint32) * np.uint32((1 << 32) // COUNT)).view(np.float32)
 
 
 def load_data():
-    bits = np.arange(COUNT, dtype=np.{unsigned})
-    yield {{"x": bits.view(np.{kind})}}
+    stamp("asked")
+    yield {{"x": inputs()}}
+
+
+def compare_outputs(live, golden):
+    stamp("returned")
+    x, y = inputs(), np.asarray(live["y"])
+    if y.shape != x.shape or y.dtype != x.dtype:
+        raise ValueError(f"{{y.dtype}} {{y.shape}} came back")
+    x, y = x[:: COUNT // COMPARED], y[:: COUNT // COMPARED]
+    with np.errstate(all="ignore"):
+        wide = x.astype(np.float64)
+        t = np.exp(np.minimum(wide, 40.0))
+        n = t * (t + 2.0)
+        expected = wide * (n / (n + 2.0))
+        ulp = np.spacing(np.abs(expected).astype(np.float32)).astype(np.float64)
+        error = np.abs(y - expected) / ulp
+    found = []
+    for low, high in zip(EDGES, EDGES[1:]):
+        some = (wide >= low) & (wide < high)
+        errors = error[some]
+        worst = int(np.nanargmax(errors)) if np.isfinite(errors).any() else -1
+        buckets = np.bincount(np.ceil(errors[np.isfinite(errors)]).clip(0, 30).astype(int))
+        found.append((worst, x[some][worst], buckets, int(np.isnan(errors).sum())))
+    stamp("compared")
+    return {{"y": True}}
 """
 
 
@@ -55,7 +89,9 @@ def load_data():
 @click.option("--plugin", type=click.Path(path_type=Path), help="A plugin's shared library.")
 @click.option("--turns", default=3, show_default=True, help="Sweeps with one plan.")
 @click.option("--precision", "precisions", multiple=True, default=("fp32", "fp16"))
-@click.option("--polygraphy/--no-polygraphy", default=True, help="Measure `polygraphy run` too.")
+@click.option(
+    "--polygraphy/--no-polygraphy", default=True, help="Measure `polygraphy run` in fp32 too."
+)
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write it here too.")
 def main(
     plugin: Path | None,
@@ -131,10 +167,13 @@ def _measure(
             f"{band['beyond']} beyond"
         )
     console.print(f"  {record.verdict}, {record.coverage}, checksum {record.checksum}")
+    plan, count = device.plan_bytes(), device.chunk
     device.close()
-    if polygraphy:
-        row["polygraphy"] = _polygraphy(runner, model, precision, row["seconds"])
-        console.print("  " + ", ".join(f"{k} {v}" for k, v in row["polygraphy"].items()))
+    if polygraphy and precision.name == "fp32":
+        row["polygraphy"] = beside(runner, case, model, plan, count, row["seconds"])
+        console.print(
+            "  polygraphy run: " + ", ".join(f"{k} {v}" for k, v in row["polygraphy"].items())
+        )
     return row
 
 
@@ -146,63 +185,74 @@ def _limits(runner: Tensorrt, case: Case) -> Limits:
         return no_limits(case.context)
 
 
-def _polygraphy(
-    runner: Tensorrt, model: bytes, precision: Precision, seconds: float
+def beside(
+    runner: Tensorrt, case: Case, model: bytes, plan: bytes, count: int, seconds: float
 ) -> dict[str, Any]:
-    """`polygraphy run` with host arrays on a part of the inputs, twice, so that starts cancel out.
+    """`polygraphy run` of the same plan, and how many times faster a sweep of ``seconds`` is.
 
-    Its own command line on a plan that is loaded from a file: N and 9 N iterations of it differ
-    by 8 N iterations of feeding, running and fetching.
+    ``failed`` says why instead, where it did not do the work.
     """
-    count = min(_PART, 1 << precision.total_bits)
-    wanted = runner.replay(model, precision)
-    kind = {"fp32": "float32", "fp16": "float16"}[precision.name]
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "model.onnx").write_bytes(wanted.model)
-        script = _SCRIPT.format(count=count, unsigned=f"uint{precision.total_bits}", kind=kind)
-        command = tensorrt_run(wanted)
-        words = [word for word in command.words[2:] if word != "model.onnx"]
-        options = words[: words.index("--data-loader-script")]
-        build = ["run", "model.onnx", *options, "--save-engine", "plan"]
-        _run(folder, command.environment, build)
-        plugins = options[options.index("--plugins") :][:2] if "--plugins" in options else []
-        spent = []
-        for iterations in (1, 9):
-            loop = f"\nREPEAT = {iterations}\n"
-            (folder / "data.py").write_text(
-                script.replace("    yield", "    for _ in range(REPEAT):\n        yield") + loop
-            )
-            again = ["run", "plan", "--model-type", "engine", "--trt", *plugins]
-            again += ["--data-loader-script", "data.py"]
-            start = time.perf_counter()
-            _run(folder, command.environment, again)
-            spent.append(time.perf_counter() - start)
-    per_input = (spent[1] - spent[0]) / (8 * count)
-    whole_seconds = per_input * (1 << precision.total_bits)
+    wanted = tensorrt_run(runner.replay(model, case.precision))
+    words = list(wanted.words)
+    plugins = words[words.index("--plugins") :][:2] if "--plugins" in words else []
+    options = ["--model-type", "engine", "--trt", *plugins]
+    found = measure(plan, "plan", options, wanted.environment, count)
+    if "failed" not in found:
+        inputs = 1 << case.precision.total_bits
+        without = found["fed_run_fetched_seconds"] * inputs / found["inputs"]
+        compared = found["compared_seconds"] * inputs / found["compared"]
+        found["seconds_scaled"] = round(without + compared, 1)
+        found["times_faster"] = round(found["seconds_scaled"] / seconds, 1)
+        found["times_faster_than_without_comparison"] = round(without / seconds, 1)
+    return found
+
+
+def measure(
+    model: bytes,
+    name: str,
+    options: list[str],
+    environment: tuple[tuple[str, str], ...],
+    count: int,
+) -> dict[str, Any]:
+    """Seconds of `polygraphy run` for that many fp32 inputs at once, by its scripts' own clock.
+
+    From when it asks for the inputs, with the plan loaded, until it has the outputs; and from
+    then until at most ``_COMPARED`` of them are compared.
+    """
+    import numpy as np
+    from polygraphy.comparator import RunResults
+    from polygraphy.json import save_json
+
+    compared = min(count, _COMPARED)
+    edges = [float(band.low) for band in bands(by_name("fp32"))[:-1]] + [float("inf")]
+    shown = "[" + ", ".join(f'float("{edge}")' for edge in edges) + "]"
+    golden = RunResults()
+    golden.add([{"y": np.zeros(1)}], runner_name="golden")  # compared is with what a script makes
+    with tempfile.TemporaryDirectory() as folder_name:
+        folder = Path(folder_name)
+        (folder / name).write_bytes(model)
+        (folder / "user.py").write_text(
+            _SCRIPT.format(count=count, compared=compared, edges=shown), encoding="utf-8"
+        )
+        save_json(golden, str(folder / "golden.json"))
+        words = ["polygraphy", "run", name, *options]
+        words += ["--data-loader-script", "user.py:load_data", "--load-outputs", "golden.json"]
+        words += ["--compare-func-script", "user.py:compare_outputs"]
+        ran = execute(Command(tuple(words), environment), folder, seconds=300)
+        stamps = folder / "stamps"
+        lines = stamps.read_text(encoding="utf-8").split() if stamps.exists() else []
+    times = dict(zip(lines[::2], map(float, lines[1::2]), strict=True))
+    if ran.code != 0 or list(times) != ["asked", "returned", "compared"]:
+        said = " ".join(ran.output.split())[-500:]
+        return {
+            "failed": f"exit code {ran.code}, {', '.join(times) or 'no inputs asked for'}: {said}"
+        }
     return {
-        "polygraphy_inputs": 8 * count,
-        "polygraphy_seconds_scaled": round(whole_seconds, 3),
-        "times_faster": round(whole_seconds / seconds, 1),
-        "whole_command_seconds": round(spent[0], 2),
+        "inputs": count,
+        "fed_run_fetched_seconds": round(times["returned"] - times["asked"], 4),
+        "compared": compared,
+        "compared_seconds": round(times["compared"] - times["returned"], 4),
     }
-
-
-def _run(folder: Path, environment: tuple[tuple[str, str], ...], words: list[str]) -> None:
-    import os
-
-    program = "import sys; from polygraphy.tools import main; sys.exit(main())"
-    done = subprocess.run(
-        [sys.executable, "-c", program, *words],
-        cwd=folder,
-        env={**os.environ, **dict(environment)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        said = re.sub(r"\s+", " ", done.stdout[-500:] + done.stderr[-500:])
-        raise InputError(f"polygraphy {' '.join(words)}: exit code {done.returncode}: {said}")
 
 
 if __name__ == "__main__":

@@ -94,7 +94,7 @@ def print_table(console: Console, results: Sequence[CaseResult]) -> None:
     print_wide(console, table, sum(widths[:shown]) + 2 * shown)
 
 
-def print_wide(console: Console, table: Table, width: int = 400) -> None:
+def print_wide(console: Console, table: Table, width: int = 4000) -> None:
     """Print a table in full width, whatever the terminal's; no padding where there is none."""
     if console.is_terminal and console.width >= width:
         console.print(table)

@@ -21,11 +21,21 @@ from verify.precision import BF16, FP16, FP32, PRECISIONS, Array, Precision
 from verify.sweep import tally as tallies
 from verify.sweep.checksum import LEAF, unit_digest, weights
 from verify.sweep.segment import Segment, segments, uncertainty
-from verify.sweep.settlement import BUCKET_ROW, DOUBT, DOUBTS, Answer, poison, settle, table
+from verify.sweep.settlement import (
+    BUCKET_ROW,
+    DOUBT,
+    DOUBTS,
+    Answer,
+    oracle_fault,
+    poison,
+    settle,
+    table,
+)
 from verify.sweep.source import SOURCE, macros
 from verify.sweep.span import Span, inputs, unit_size, whole
 from verify.sweep.tally import Tally
 from verify.tolerances import RESULTS, Deviation, Limits, load
+from verify.ulp import error_ulp
 
 Right = Callable[[Array, Precision], Array]
 
@@ -81,8 +91,18 @@ class Device:
             pointer(counts), pointer(doubts), ctypes.byref(number),
         )  # fmt: skip
         rows_of_y = bits.reshape(-1, LEAF)
+
+        def pick(wanted: Array) -> Array:
+            picked = np.zeros(LEAF * len(wanted), dtype=DOUBT)
+            count = ctypes.c_uint32()
+            self.library.pick(
+                pointer(bits), ctypes.c_uint32(first), pointer(rows), pointer(wanted),
+                ctypes.c_uint32(len(wanted)), pointer(picked), ctypes.byref(count),
+            )  # fmt: skip
+            return picked[: count.value]
+
         return Answer(
-            span, sums, errors, counts, doubts[: number.value], lambda some: rows_of_y[some]
+            span, sums, errors, counts, doubts[: number.value], lambda some: rows_of_y[some], pick
         )
 
     def settle(self, span: Span, y: Array) -> tuple[Tally, tuple[str, ...]]:
@@ -287,7 +307,7 @@ def test_every_bit_pattern_is_in_the_segment_that_the_host_puts_it_in(precision:
     assert [found[i].band for i in index] == bands
     assert [found[i].result for i in index] == results
     within = [bool(ULP_TAIL.x[0] <= one <= ULP_TAIL.x[1]) for one in wide]
-    assert [found[i].excused for i in index] == within
+    assert [bool(found[i].deviation) for i in index] == within
     kinds = np.array([found[i].kind for i in index])
     with np.errstate(invalid="ignore"):
         certain = {
@@ -327,11 +347,12 @@ def test_the_devices_oracle_is_within_its_bound(
                     assert off * 2.0**precision.significand_bits <= bound / 4
 
 
-def _oracle(library: ctypes.CDLL, first: int, count: int) -> Array:
+def _oracle(library: ctypes.CDLL, first: int, count: int, stride: int = 1) -> Array:
     result = np.empty(count)
     library.oracle(
-        ctypes.c_void_p(result.ctypes.data), ctypes.c_uint32(first), ctypes.c_uint32(count)
-    )
+        ctypes.c_void_p(result.ctypes.data), ctypes.c_uint32(first), ctypes.c_uint32(count),
+        ctypes.c_uint32(stride),
+    )  # fmt: skip
     return result
 
 
@@ -351,6 +372,22 @@ def test_the_devices_oracle_is_the_hosts(
         off = np.abs(theirs - ours) / np.abs(ours)
         assert (np.signbit(theirs) == np.signbit(ours)).all()
         assert off.max(initial=0.0) * 2.0**precision.significand_bits <= bound / 2
+
+
+@pytest.mark.parametrize("precision", PRECISIONS, ids=lambda p: str(p.name))
+def test_a_device_whose_oracle_is_wrong_is_not_trusted(
+    kernels: Callable[[Precision], ctypes.CDLL], precision: Precision
+) -> None:
+    stride = 1 << (precision.total_bits - 16)
+    bits = np.arange(1 << 16, dtype=np.int64) * stride
+    right = _oracle(kernels(precision), 0, 1 << 16, stride)
+    assert oracle_fault(bits, right, precision) == ""
+    at = int(np.flatnonzero(precision.widen(precision.from_bits(bits)) == -1.5)[0])
+    off = 1 + uncertainty(precision, 0) * 2.0**-precision.significand_bits
+    for wrong in (off, 1 / off, -1.0, np.nan):
+        changed = right.copy()
+        changed[at] *= wrong
+        assert "Mish of -1.5 is" in oracle_fault(bits, changed, precision)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS, ids=lambda p: str(p.name))
@@ -404,3 +441,169 @@ def test_wrong_fp32_results_are_tallied_as_on_the_host(
     span = Span(FP32, UNITS[unit], UNITS[unit] + 1)
     y = WRONG[wrong](inputs(span, span.first), FP32)
     assert plain(gpu.settle(span, y)) == plain(host(gpu.case, gpu.limits, span, y))
+
+
+def fused(x: Array, precision: Precision) -> Array:
+    """x * tanh(log(1 + e**x)) in fp32, as a kernel fuses it that flushes subnormals to zero."""
+    with np.errstate(all="ignore"):
+        narrow = _flush(precision.widen(x).astype(np.float32))
+        softplus = np.log(np.float32(1) + _flush(np.exp(narrow)))
+        softplus = np.where(narrow > 80, narrow, softplus).astype(np.float32)
+        return _rounded(_flush(narrow * np.tanh(softplus)), precision)
+
+
+def rational(x: Array, precision: Precision) -> Array:
+    """x * n / (n + 2) in fp32, NaN where n is infinite."""
+    with np.errstate(all="ignore"):
+        narrow = _flush(precision.widen(x).astype(np.float32))
+        t = _flush(np.exp(narrow))
+        n = t * (t + np.float32(2))
+        return _rounded(_flush(narrow * (n / (n + np.float32(2)))), precision)
+
+
+def _flush(values: Array) -> Array:
+    small = np.abs(values) < np.float32(2.0**-126)
+    return np.where(small, np.copysign(np.float32(0), values), values)
+
+
+def _rounded(values: Array, precision: Precision) -> Array:
+    with np.errstate(all="ignore"):
+        return precision.round(values.astype(np.float64))
+
+
+FUSED: dict[str, Right] = {"composed": fused, "exp_log": fused, "rational": rational}
+
+
+def shipped(kernels: Callable[[Precision], ctypes.CDLL], case_id: str) -> Device:
+    """With the limits and deviations that TensorRT 8.6 is held to."""
+    case = parse(case_id)
+    limits = load().limits(case, "8.6.0")
+    assert limits.deviations
+    return Device(kernels(case.precision), limits, case)
+
+
+@pytest.mark.parametrize("form", FUSED)
+def test_shipped_deviations_in_fp16_are_tallied_as_on_the_host(
+    kernels: Callable[[Precision], ctypes.CDLL], form: str
+) -> None:
+    gpu, span = shipped(kernels, f"{form}-alone-fp16-tensorrt"), whole(FP16)
+    for wrong in (FUSED[form], WRONG["3 up"], WRONG["noisy"], WRONG["NaN"]):
+        y = wrong(FP16.all_values(), FP16)
+        found = gpu.settle(span, y)
+        assert plain(found) == plain(host(gpu.case, gpu.limits, span, y))
+        assert found[0].deviations or wrong is not FUSED[form]
+
+
+# Units in the deviations: of either sign near the smallest normal number, from where results are
+# zero, and down to the flush tail.
+@pytest.mark.parametrize("unit", [3, 515, 772, 774, 778, 779])
+@pytest.mark.parametrize("form", ["composed", "rational"])
+def test_shipped_deviations_in_fp32_are_tallied_as_on_the_host(
+    kernels: Callable[[Precision], ctypes.CDLL], form: str, unit: int
+) -> None:
+    gpu, span = shipped(kernels, f"{form}-alone-fp32-tensorrt"), Span(FP32, unit, unit + 1)
+    y = FUSED[form](inputs(span, unit), FP32)
+    _held_and_counted(gpu, span, y)
+
+
+def _held_and_counted(gpu: Device, span: Span, y: Array) -> Tally:
+    """Tallied as on the host, with next to nothing left to it."""
+    found = gpu.settle(span, y)
+    assert plain(found) == plain(host(gpu.case, gpu.limits, span, y))
+    answer = gpu.answer(span, y)
+    assert np.count_nonzero(answer.errors < 0) <= 4 * span.units
+    assert len(answer.doubts) < span.inputs / 50_000
+    return found[0]
+
+
+def test_results_that_are_all_nan_are_counted_where_a_deviation_accepts_them(
+    kernels: Callable[[Precision], ctypes.CDLL],
+) -> None:
+    gpu = shipped(kernels, "rational-alone-fp32-tensorrt")
+    first = int(FP32.to_bits(np.array([44.0], dtype=np.float32))[0]) >> 22
+    span = Span(FP32, first, first + 3)
+    x = np.concatenate([inputs(span, unit) for unit in range(span.first, span.end)])
+    tally = _held_and_counted(gpu, span, rational(x, FP32))
+    (accepted,) = tally.deviations
+    assert accepted.kind == "nan"
+    assert accepted.count == int(np.isnan(rational(x, FP32)).sum()) > 1 << 22
+    # Results among them that are no NaN, and ones that were not written, are no accepted ones.
+    y = FP32.to_bits(rational(x, FP32)).copy()
+    y[-5000] = FP32.to_bits(x)[-5000]
+    assert _held_and_counted(gpu, span, FP32.from_bits(y)).deviations[0].count == accepted.count - 1
+    y[-2048:] = poison(FP32)
+    with pytest.raises(EngineFailure, match=r"2048 or more elements .* were not written"):
+        gpu.settle(span, FP32.from_bits(y))
+
+
+def test_a_deviation_that_accepts_less_leaves_breaches(
+    kernels: Callable[[Precision], ctypes.CDLL],
+) -> None:
+    gpu = shipped(kernels, "composed-alone-fp32-tensorrt")
+    least = 1.6e7  # some are beyond it
+    limits = replace(
+        gpu.limits,
+        deviations=tuple(replace(d, largest_error=least) for d in gpu.limits.deviations),
+    )
+    gpu, span = replace(gpu, limits=limits), Span(FP32, 774, 775)
+    y = fused(inputs(span, 774), FP32)
+    found = gpu.settle(span, y)
+    assert plain(found) == plain(host(gpu.case, limits, span, y))
+    assert found[0].deviations[0].worst.error_ulp <= least
+    assert found[0].breaches
+
+
+def test_the_last_bits_of_a_devices_errors_change_nothing(device: Callable[..., Device]) -> None:
+    gpu, span = device(contract(FP32)), Span(FP32, 765, 766)  # its two worst tiles are that close
+    y = right(inputs(span, 765), FP32)
+    answer = gpu.answer(span, y)
+    second, first = np.argsort(answer.errors)[-2:]
+    assert 0 < answer.errors[first] - answer.errors[second] < uncertainty(FP32, 0) / 2
+    answer.errors[[first, second]] = answer.errors[[second, first]]
+    found = settle(answer, gpu.case, segments(FP32, gpu.limits), gpu.limits)
+    assert plain(found) == plain(host(gpu.case, gpu.limits, span, y))
+
+
+def test_what_is_accepted_by_less_than_the_uncertainty_is_doubtful(
+    device: Callable[..., Device],
+) -> None:
+    span = Span(FP32, 766, 767)
+    x = inputs(span, 766)
+    y = FP32.from_bits(FP32.to_bits(right(x, FP32)) + np.uint32(3))
+    errors = error_ulp(FP32.widen(y), mish(FP32.widen(x)), FP32)
+    chosen = 1_234_567
+    largest = float(errors[chosen])
+    for bound in (largest, float(np.nextafter(largest, 0))):
+        gpu = device(contract(FP32), replace(ULP_TAIL, x=(-9.0, 0.0), largest_error=bound))
+        # The others beyond it are made right: they would make their tiles dirty.
+        some = np.where(errors <= largest, FP32.to_bits(y), FP32.to_bits(right(x, FP32)))
+        answer = gpu.answer(span, FP32.from_bits(some))
+        assert int(FP32.to_bits(x)[chosen]) in answer.doubts["x"]
+        found = gpu.settle(span, FP32.from_bits(some))
+        assert plain(found) == plain(host(gpu.case, gpu.limits, span, FP32.from_bits(some)))
+        assert sum(b.count for b in found[0].breaches) == (bound != largest)
+
+
+def test_an_error_too_large_to_be_told_exactly_is_left_to_the_host(
+    device: Callable[..., Device],
+) -> None:
+    every = Deviation("deviation 1", ("*",), (-np.inf, np.inf), "ulp", 1e12, 9, 9, "some")
+    gpu, span = device(contract(FP32), every), Span(FP32, 256, 257)
+    y = right(inputs(span, 256), FP32).copy()
+    y[5000:] *= np.float32(3)  # beyond the limit and within what is told exactly
+    y[9999] *= np.float32(1000)
+    found, answer = gpu.settle(span, y), gpu.answer(span, y)
+    assert plain(found) == plain(host(gpu.case, gpu.limits, span, y))
+    assert np.flatnonzero(answer.errors < 0).tolist() == [9999 // LEAF]
+    assert found[0].deviations[0].count == span.inputs - 5000
+
+
+def test_elements_of_nan_that_were_not_written_are_no_results(
+    device: Callable[..., Device],
+) -> None:
+    gpu, span = device(contract(FP32)), Span(FP32, 511, 512)
+    x = inputs(span, 511)
+    assert np.isnan(x).all()
+    y = np.full(len(x), poison(FP32), dtype=np.uint32)
+    with pytest.raises(EngineFailure, match="not written"):
+        gpu.settle(span, FP32.from_bits(y))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -65,16 +65,18 @@ def one_wrong(native_plugin: Native, release: str) -> Path:
 
 
 def _swept(
-    runner: Tensorrt, case_id: str, span: Span, limits: Limits, *, trusted: bool = True
-) -> dict[str, Any]:
-    """Everything a record says of a span but for times and the plan."""
+    runner: Tensorrt, case_id: str, spans: Sequence[Span], limits: Limits, *, trusted: bool = True
+) -> list[dict[str, Any]]:
+    """Everything a record says of each span but for times and the plan."""
     case = parse(case_id)
     model = model_of(case)
-    device = Device(runner, case, model, limits, trusted=trusted)
-    record, ended = sweep(device, runner, case, model, limits, span)
-    assert ended is None
+    device, found = Device(runner, case, model, limits, trusted=trusted), []
+    for span in spans:
+        record, ended = sweep(device, runner, case, model, limits, span)
+        assert ended is None
+        found.append(record.model_dump(mode="json", exclude={"timing", "plan"}))
     device.close()
-    return record.model_dump(mode="json", exclude={"timing", "plan"})
+    return found
 
 
 @pytest.mark.parametrize("limit", [np.inf, 1.0], ids=["unlimited", "1 ULP"])
@@ -88,15 +90,27 @@ def test_a_gpu_tallies_as_the_host_does(
     spans = [whole(precision)]
     if precision is FP32:  # the bulk, the negative tail, -inf and NaN
         spans = [Span(FP32, first, first + 2) for first in (255, 259, 770, 779, 1021)]
-    for span in spans:
-        found = _swept(runner, case_id, span, limits)
-        assert found == _swept(runner, case_id, span, limits, trusted=False)
+    found = _swept(runner, case_id, spans, limits)
+    assert found == _swept(runner, case_id, spans, limits, trusted=False)
+
+
+@pytest.mark.parametrize("form", ["composed", "rational"])
+def test_a_gpu_accepts_what_the_host_accepts(runner: Tensorrt, form: str) -> None:
+    case_id = f"{form}-alone-fp32-tensorrt"
+    limits = load().limits(parse(case_id), runner.status().version)
+    assert limits.deviations
+    # Near the smallest normal number of either sign, 44 to 120, and the tails of x * e**x.
+    units = [(3, 4), (515, 516), (264, 267), (773, 780)]
+    spans = [Span(FP32, first, end) for first, end in units]
+    found = _swept(runner, case_id, spans, limits)
+    assert found == _swept(runner, case_id, spans, limits, trusted=False)
+    assert any(one["tally"]["deviations"] for one in found)
 
 
 def test_shards_on_a_gpu_are_the_whole(runner: Tensorrt) -> None:
     limits = no_limits("alone")
     spans = [Span(FP32, 0, 700), Span(FP32, 0, 341), Span(FP32, 341, 700)]
-    whole_one, *parts = (_swept(runner, COMPOSED, span, limits) for span in spans)
+    whole_one, *parts = _swept(runner, COMPOSED, spans, limits)
     assert parts[0]["digests"] + parts[1]["digests"] == whole_one["digests"]
     tallies = [Tally.model_validate(part["tally"]) for part in parts]
     assert merge(tallies).model_dump(mode="json") == whole_one["tally"]
@@ -131,7 +145,7 @@ def test_the_gpus_oracle_is_the_hosts(runner: Tensorrt, precision: Precision) ->
 
 def test_out_of_memory_means_smaller_chunks(runner: Tensorrt) -> None:
     span, limits = Span(FP32, 255, 257), no_limits("alone")
-    small = _swept(runner, COMPOSED, span, limits)
+    small = _swept(runner, COMPOSED, [span], limits)
     runner.close()  # what its process holds would be held from the GPU too
     words = [sys.executable, "-c", _HOLD, str(3 << 30)]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
@@ -142,7 +156,7 @@ def test_out_of_memory_means_smaller_chunks(runner: Tensorrt) -> None:
             device = Device(runner, case, model_of(case), limits)
             assert device.round < devices.sizes(FP32)[0][1]
             device.close()
-            assert _swept(runner, COMPOSED, span, limits) == small
+            assert _swept(runner, COMPOSED, [span], limits) == small
         finally:
             other.communicate("")
 

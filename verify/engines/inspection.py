@@ -161,6 +161,8 @@ def _layout(said: str, words: list[str]) -> str:
     packed = re.search(r"channel major .*channel % (\d+) == 0", said)
     if packed:
         return f"HWC{packed[1]}"
+    if "channel major" in said:
+        return "HWC"
     if "wide" in words:
         count = next((_COUNTS[word] for word in words if word in _COUNTS), 0)
         return f"CHW{count}" if count else ""

@@ -58,7 +58,8 @@ def digest_of_leaves(sums: Mapping[str, Array]) -> str:
     """The digest of a unit, 16 hexadecimal digits, of its outputs' leaf sums by name."""
     digest = hashlib.blake2b(digest_size=8)
     for name in sorted(sums):
-        digest.update(name.encode() + b"\0" + sums[name].astype("<u8").tobytes())
+        digest.update(name.encode() + b"\0")
+        digest.update(np.ascontiguousarray(sums[name], dtype="<u8").data)
     return digest.hexdigest()
 
 

@@ -39,9 +39,17 @@ struct Segment {
   u32 first_tile;
   u32 end_tile;
   u32 kind;
-  u32 unused;
+  u32 nan_accepted;    // 1 where a deviation accepts any NaN
   double limit;        // in ULP
+  double accepted;     // in ULP: what a deviation accepts beyond the limit; the limit if nothing
   double uncertainty;  // of an error, in ULP: two oracles' values differ by no more
+};
+
+// A tile whose elements with an error of at least `least` the host asks for.
+struct Wanted {
+  u32 tile;     // counted from the first that was compared
+  u32 segment;  // that it lies in
+  double least;
 };
 
 // An element that the host has to settle: its input and its output, as bits.
@@ -53,8 +61,9 @@ struct Doubt {
 struct Outcome {
   double error;  // in ULP
   u32 bucket;
-  bool dirty;     // NaN or infinite, of the wrong sign, or surely beyond its limit
-  bool doubtful;  // its bucket, or whether it is beyond, depends on the oracle's last bits
+  bool dirty;     // NaN or infinite, of the wrong sign, or surely beyond what is accepted
+  bool doubtful;  // its bucket, or what it is beyond, depends on the oracle's last bits
+  bool accepted;  // beyond the limit, and no more than a deviation accepts
 };
 
 ON_DEVICE u64 bits_of(double value) {
@@ -185,32 +194,52 @@ ON_DEVICE u32 bucket_of(double error) {
   return field < BUCKETS - 1 ? field : BUCKETS - 1;
 }
 
+ON_DEVICE bool quiet(u32 y) { return (y & QUIET) == QUIET; }
+
 template <u32 KIND>
-ON_DEVICE Outcome compare_one(u32 x, u32 y, double limit, double uncertainty) {
-  Outcome found = {0.0, 0, false, false};
+ON_DEVICE Outcome compare_one(u32 x, u32 y, const Segment& s) {
+  Outcome found = {0.0, 0, false, false, false};
   const u32 size = y & (SIGN - 1);
   if (KIND == NOT_A_NUMBER) {
-    found.dirty = size <= INFINITE;
+    // No arithmetic makes a signalling NaN: it is the input's, or was never written.
+    found.dirty = !quiet(y) && (size <= INFINITE || y != x);
     return found;
   }
   const double e = expected<KIND>(widen(x));
   const double error = (widen(y) - e) * per_ulp(e);
   found.error = error < 0 ? -error : error;
-  found.bucket = bucket_of(found.error);
   // Mish has the sign of x, also for zero.
   found.dirty = size >= INFINITE || ((x ^ y) & SIGN) != 0;
   if (KIND != MISH) {
-    found.dirty |= !(found.error <= limit);
+    found.bucket = bucket_of(found.error);
+    found.accepted = found.error > s.limit;
+    found.dirty |= found.error > s.accepted;
   } else {
-    const double low = found.error - uncertainty;
-    const double high = found.error + uncertainty;
-    found.dirty |= !(low <= limit);
-    found.doubtful = bucket_of(low < 0 ? 0.0 : low) != bucket_of(high) || high > limit;
+    const double low = found.error - s.uncertainty;
+    const double high = found.error + s.uncertainty;
+    found.bucket = bucket_of(high);
+    found.doubtful = bucket_of(low < 0 ? 0.0 : low) != found.bucket;
+    if (high > s.limit) {
+      found.accepted = low > s.limit;
+      found.doubtful |= low <= s.limit || high > s.accepted;
+      found.dirty |= low > s.accepted;
+    }
     // Just above or below a power of two: the oracles may disagree on what a ULP is.
     const u64 magnitude = bits_of(e) & 0x7FFFFFFFFFFFFFFFull;
     found.doubtful |= (magnitude + 64) >> 52 != (magnitude - 64) >> 52;
   }
   return found;
+}
+
+// The same where the kind is not known when this is compiled.
+ON_DEVICE Outcome compare_any(u32 x, u32 y, const Segment& s) {
+  switch (s.kind) {
+    case MISH: return compare_one<MISH>(x, y, s);
+    case LINEAR: return compare_one<LINEAR>(x, y, s);
+    case IDENTITY: return compare_one<IDENTITY>(x, y, s);
+    case MINUS_ZERO: return compare_one<MINUS_ZERO>(x, y, s);
+    default: return compare_one<NOT_A_NUMBER>(x, y, s);
+  }
 }
 
 // A summand of the checksum: verify/sweep/checksum.py.
@@ -254,7 +283,7 @@ extern "C" __global__ void __launch_bounds__(256)
 struct Found {
   u64 sum;
   u64 low;      // counts of buckets 0 to 7, 8 bits each: a lane has 32 elements
-  u64 high[3];  // of 8 to 30
+  u64 high[3];  // of 8 to 30, and in the last place how many are accepted
   double worst;
   u32 doubts;  // a bit for each element
   bool dirty;
@@ -262,8 +291,8 @@ struct Found {
 
 template <u32 KIND>
 __device__ __forceinline__ void walk(const Element* __restrict__ y, u32 x, u32 lane,
-                                     const u64* __restrict__ weights, double limit,
-                                     double uncertainty, Found& found) {
+                                     const u64* __restrict__ weights, const Segment& s,
+                                     Found& found) {
 #pragma unroll 1
   for (u32 step = 0; step < STEPS; ++step) {
     const u32 place = (step * 32 + lane) * VECTOR;
@@ -280,7 +309,7 @@ __device__ __forceinline__ void walk(const Element* __restrict__ y, u32 x, u32 l
 #pragma unroll
     for (u32 i = 0; i < VECTOR; ++i) {
       found.sum += summand(some[i], weights[i * (TILE / VECTOR) + step * 32 + lane]);
-      const Outcome one = compare_one<KIND>(x + place + i, some[i], limit, uncertainty);
+      const Outcome one = compare_one<KIND>(x + place + i, some[i], s);
       found.dirty |= one.dirty;
       if (one.doubtful) {
         found.doubts |= 1u << (step * VECTOR + i);
@@ -296,16 +325,19 @@ __device__ __forceinline__ void walk(const Element* __restrict__ y, u32 x, u32 l
         found.high[1] += row == 2 ? unit : 0;
         found.high[2] += row == 3 ? unit : 0;
       }
+      if (one.accepted) found.high[2] += 1ull << (8 * (BUCKETS & 7));
     }
   }
 }
 
 // Compare `tiles` tiles of outputs, the first of them tile `first_tile` of all.
 //
-// sums, errors: of each tile its checksum leaf, and its largest error in ULP or -1 where the host
-// has to judge it: it lies in no segment, or it is dirty. counts: a row for each segment, of the
-// elements of its tiles by bucket, but for the doubtful ones, which are in doubts. Both are added
-// to. doubts has room for DOUBTS elements of every tile.
+// sums, errors: of each tile its checksum leaf, and its largest error in ULP, infinity where all of
+// it is NaN and a deviation accepts that, or -1 where the host has to judge it: it lies in no
+// segment, or it is dirty. counts: a row for each segment, of the elements of its tiles by bucket,
+// but for the doubtful ones, which are in doubts, and for those that are NaN; in its last column,
+// how many of them a deviation accepts. Both are added to. doubts has room for DOUBTS elements of
+// every tile.
 extern "C" __global__ void __launch_bounds__(32 * WARPS)
     compare(const Element* __restrict__ y, u32 first_tile, u32 tiles,
             const Segment* __restrict__ segments, u32 segment_count,
@@ -341,13 +373,11 @@ extern "C" __global__ void __launch_bounds__(32 * WARPS)
     const Segment s = segment[chosen % SEGMENTS];
     // In no segment only the checksum counts: the cheapest kind makes it.
     switch (chosen == SEGMENTS ? static_cast<u32>(NOT_A_NUMBER) : s.kind) {
-      case MISH: walk<MISH>(from, x, lane, weight, s.limit, s.uncertainty, found); break;
-      case LINEAR: walk<LINEAR>(from, x, lane, weight, s.limit, s.uncertainty, found); break;
-      case IDENTITY: walk<IDENTITY>(from, x, lane, weight, s.limit, s.uncertainty, found); break;
-      case MINUS_ZERO:
-        walk<MINUS_ZERO>(from, x, lane, weight, s.limit, s.uncertainty, found);
-        break;
-      default: walk<NOT_A_NUMBER>(from, x, lane, weight, s.limit, s.uncertainty, found);
+      case MISH: walk<MISH>(from, x, lane, weight, s, found); break;
+      case LINEAR: walk<LINEAR>(from, x, lane, weight, s, found); break;
+      case IDENTITY: walk<IDENTITY>(from, x, lane, weight, s, found); break;
+      case MINUS_ZERO: walk<MINUS_ZERO>(from, x, lane, weight, s, found); break;
+      default: walk<NOT_A_NUMBER>(from, x, lane, weight, s, found);
     }
     u32 doubtful = __popc(found.doubts);
     for (u32 apart = 16; apart; apart /= 2) {
@@ -357,9 +387,14 @@ extern "C" __global__ void __launch_bounds__(32 * WARPS)
       doubtful += __shfl_xor_sync(ALL, doubtful, apart);
     }
     const bool dirty = __any_sync(ALL, found.dirty) || doubtful > DOUBTS;
+    bool nothing = dirty && chosen != SEGMENTS && s.nan_accepted;
+    if (nothing) {
+      for (u32 i = lane; i < TILE; i += 32) nothing &= quiet(from[i]);
+      nothing = __all_sync(ALL, nothing);
+    }
     if (lane == 0) {
       sums[t] = found.sum;
-      errors[t] = dirty ? -1.0 : found.worst;
+      errors[t] = nothing ? double_of(0x7FF0000000000000ull) : dirty ? -1.0 : found.worst;
     }
     if (dirty) continue;
     for (u32 bucket = 0; bucket < 8; ++bucket) {
@@ -386,22 +421,36 @@ extern "C" __global__ void __launch_bounds__(32 * WARPS)
   }
 }
 
-// The oracle alone: Mish of the bit patterns from `first` on, as float64.
+// Of the tiles that are wanted, the elements with an error of at least `least`, and every NaN.
+extern "C" __global__ void __launch_bounds__(32 * WARPS)
+    pick(const Element* __restrict__ y, u32 first_tile, const Segment* __restrict__ segments,
+         const Wanted* __restrict__ wanted, u32 count, Doubt* __restrict__ picked,
+         u32* __restrict__ picked_count) {
+  const u32 warps = gridDim.x * WARPS;
+  for (u32 w = blockIdx.x * WARPS + threadIdx.x / 32; w < count; w += warps) {
+    const Wanted one = wanted[w];
+    const Segment s = segments[one.segment];
+    const Element* const from = y + static_cast<u64>(one.tile) * TILE;
+    for (u32 i = threadIdx.x % 32; i < TILE; i += 32) {
+      const u32 x = (first_tile + one.tile) * TILE + i;
+      if (!(compare_any(x, from[i], s).error < one.least)) {
+        picked[atomicAdd(picked_count, 1u)] = {x, from[i]};
+      }
+    }
+  }
+}
+
+// The oracle alone: Mish of every stride-th bit pattern from `first` on, as float64.
 extern "C" __global__ void __launch_bounds__(256)
-    oracle(double* __restrict__ result, u32 first, u32 count) {
+    oracle(double* __restrict__ result, u32 first, u32 count, u32 stride) {
   for (u32 i = blockIdx.x * 256 + threadIdx.x; i < count; i += gridDim.x * 256) {
-    result[i] = mish(widen(first + i));
+    result[i] = mish(widen(first + i * stride));
   }
 }
 
 #else
 
-template <u32 KIND>
-static void walk(const u32* y, u32 x, const Segment& s, Outcome* outcomes) {
-  for (u32 i = 0; i < TILE; ++i) outcomes[i] = compare_one<KIND>(x + i, y[i], s.limit, s.uncertainty);
-}
-
-// What the kernel of the same name does, for the tests; y holds one output in each 32 bits.
+// What the kernels of the same names do, for the tests; y holds one output in each 32 bits.
 extern "C" void compare(const u32* y, u32 first_tile, u32 tiles, const Segment* segments,
                         u32 segment_count, const u64* weights, u64* sums, double* errors,
                         u64* counts, Doubt* doubts, u32* doubt_count) {
@@ -420,12 +469,14 @@ extern "C" void compare(const u32* y, u32 first_tile, u32 tiles, const Segment* 
     }
     if (chosen == segment_count) continue;
     const Segment& s = segments[chosen];
-    switch (s.kind) {
-      case MISH: walk<MISH>(from, x, s, outcomes); break;
-      case LINEAR: walk<LINEAR>(from, x, s, outcomes); break;
-      case IDENTITY: walk<IDENTITY>(from, x, s, outcomes); break;
-      case MINUS_ZERO: walk<MINUS_ZERO>(from, x, s, outcomes); break;
-      default: walk<NOT_A_NUMBER>(from, x, s, outcomes);
+    bool nothing = s.nan_accepted;
+    for (u32 i = 0; i < TILE; ++i) {
+      outcomes[i] = compare_any(x + i, from[i], s);
+      nothing &= quiet(from[i]);
+    }
+    if (nothing) {
+      errors[t] = double_of(0x7FF0000000000000ull);
+      continue;
     }
     u32 doubtful = 0;
     bool dirty = false;
@@ -443,12 +494,27 @@ extern "C" void compare(const u32* y, u32 first_tile, u32 tiles, const Segment* 
       }
       errors[t] = one.error > errors[t] ? one.error : errors[t];
       ++counts[chosen * ROW + one.bucket];
+      counts[chosen * ROW + BUCKETS] += one.accepted;
     }
   }
 }
 
-extern "C" void oracle(double* result, u32 first, u32 count) {
-  for (u32 i = 0; i < count; ++i) result[i] = mish(widen(first + i));
+extern "C" void pick(const u32* y, u32 first_tile, const Segment* segments, const Wanted* wanted,
+                     u32 count, Doubt* picked, u32* picked_count) {
+  for (u32 w = 0; w < count; ++w) {
+    const Segment& s = segments[wanted[w].segment];
+    for (u32 i = 0; i < TILE; ++i) {
+      const u32 x = (first_tile + wanted[w].tile) * TILE + i;
+      const u32 one = y[static_cast<u64>(wanted[w].tile) * TILE + i];
+      if (!(compare_any(x, one, s).error < wanted[w].least)) {
+        picked[(*picked_count)++] = {x, one};
+      }
+    }
+  }
+}
+
+extern "C" void oracle(double* result, u32 first, u32 count, u32 stride) {
+  for (u32 i = 0; i < count; ++i) result[i] = mish(widen(first + i * stride));
 }
 
 #endif

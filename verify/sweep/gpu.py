@@ -12,6 +12,7 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -25,7 +26,17 @@ from verify.library import Library
 from verify.precision import Array, Precision
 from verify.sweep.checksum import LEAF, weights
 from verify.sweep.segment import Segment
-from verify.sweep.settlement import BUCKET_ROW, DOUBT, DOUBTS, Answer, poison, settle, table
+from verify.sweep.settlement import (
+    BUCKET_ROW,
+    DOUBT,
+    DOUBTS,
+    WANTED,
+    Answer,
+    oracle_fault,
+    poison,
+    settle,
+    table,
+)
 from verify.sweep.source import SOURCE, macros
 from verify.sweep.span import Span, unit_size
 from verify.sweep.worker import Part
@@ -39,6 +50,7 @@ __all__ = [
     "close",
     "next_part",
     "oracle",
+    "plan",
     "prepare",
     "start",
 ]
@@ -46,6 +58,10 @@ __all__ = [
 _THREADS = 256
 _BLOCKS_PER_MULTIPROCESSOR = 8
 _SEGMENTS = 64  # that comparison.cu has room for
+_PICKED = 1 << 10  # tiles that the worst elements are picked from at a time
+_CHECKED = 1 << 16  # inputs that the oracles are compared on
+# What the plan, CUDA and TensorRT take beside our own arrays, in bytes: an estimate.
+_BESIDE = 1 << 28
 # What CUDA and TensorRT say of it.
 _NO_MEMORY = re.compile(r"out[ _]?of[ _]?memory|could not be allocated|insufficient memory", re.I)
 
@@ -86,17 +102,24 @@ class Ready:
     copy_seconds: float
 
 
+@dataclass(frozen=True)
+class _Memory:
+    """Memory of the GPU, or of the host, pinned."""
+
+    address: int
+    nbytes: int
+
+
 @dataclass
 class _Slot:
     """The memory of one round, on the GPU and pinned on the host, and what is going on in it."""
 
-    y: Any
-    sums: Any
-    errors: Any
-    counts: Any
-    doubts: Any
-    number: Any
-    pinned: tuple[Any, Any]
+    y: _Memory
+    sums: _Memory
+    errors: _Memory
+    counts: _Memory
+    doubts: _Memory
+    number: _Memory
     host_sums: Array
     host_errors: Array
     span: Span | None = None
@@ -117,13 +140,19 @@ class _Sweep:
             raise EngineFailure(f"{len(rows)} segments; a GPU sweep has room for {_SEGMENTS}")
         if setup.library is not None:
             load(setup.library, setup.preload)
-        self._memory: list[Any] = []
+        self._memory: list[_Memory] = []
+        self._pinned: list[_Memory] = []
         self._device = Device(0)
         self._device.set_current()
+        if _free() < _needed(setup):
+            raise OutOfMemory("the GPU is out of memory")
         self._timed = EventOptions(timing_enabled=True)
         # Non-blocking, as in serving: a plugin that launches on the default stream is seen.
         self._stream = self._device.create_stream(options=StreamOptions(nonblocking=True))
-        self._copies = self._device.create_stream(options=StreamOptions(nonblocking=True))
+        # What the host waits for comes before the next round.
+        self._copies = self._device.create_stream(
+            options=StreamOptions(nonblocking=True, priority=-1)
+        )
         engine, _ = execution.build(setup.recipe)
         self._context = engine.create_execution_context()
         if self._context is None:
@@ -136,14 +165,18 @@ class _Sweep:
         self._rows = self._allocate(max(rows.nbytes, 16))
         self._upload(self._weights, weights())
         self._upload(self._rows, rows)
+        self._wanted = self._allocate(_PICKED * WANTED.itemsize)
+        self._picked = self._allocate(_PICKED * LEAF * DOUBT.itemsize)
+        self._number = self._allocate(4)
         self._slots = (self._slot(), self._slot())
+        self._check()
         self._parts: Iterator[Part] = iter(())
         self.busy: dict[str, float] = {}
         # Once beforehand, so that nothing is loaded lazily while it is timed.
         self.start(Span(precision, 0, setup.chunk // unit_size(precision)))
         self.next_part()
         self.ready = Ready(
-            plan=hashlib.sha256(bytes(engine.serialize())).hexdigest(),
+            plan=hashlib.sha256(self.plan()).hexdigest(),
             information=execution.information(engine, self._context),
             copy_seconds=self._copy_seconds(),
         )
@@ -157,11 +190,11 @@ class _Sweep:
         """The next part, None after the last."""
         return next(self._parts, None)
 
-    def oracle(self, first: int, count: int) -> Array:
-        """Mish of consecutive bit patterns as the GPU computes it, float64."""
+    def oracle(self, first: int, count: int, stride: int = 1) -> Array:
+        """Mish of every ``stride``-th bit pattern as the GPU computes it, float64."""
         from cuda.core import LaunchConfig, launch
 
-        memory = self._device.allocate(8 * count, stream=self._stream)
+        memory = self._allocate(8 * count)
         launch(
             self._stream,
             LaunchConfig(grid=self._blocks(), block=_THREADS),
@@ -169,26 +202,37 @@ class _Sweep:
             _pointer(memory),
             np.uint32(first),
             np.uint32(count),
+            np.uint32(stride),
         )
         result = np.empty(count)
-        self._download(result, int(memory.handle), self._stream)
-        memory.close()
+        self._download(result, memory.address, self._stream)
+        self._memory.remove(memory)
+        _done(_driver().cuMemFree(memory.address))
         return result
+
+    def plan(self) -> bytes:
+        """The plan, serialized."""
+        return bytes(self._engine.serialize())
 
     def close(self) -> None:
         """Free what it holds on the GPU."""
-        from cuda.bindings import driver
-
         self._stream.sync()
         self._copies.sync()
         self._context = self._engine = None
         for memory in self._memory:
-            memory.close()
-        self._stream.sync()
-        # The pool would keep it from other processes, such as a finding's replay.
-        code, pool = driver.cuDeviceGetMemPool(0)
-        if code == driver.CUresult.CUDA_SUCCESS:
-            driver.cuMemPoolTrimTo(pool, 0)
+            _driver().cuMemFree(memory.address)
+        for memory in self._pinned:
+            _driver().cuMemFreeHost(memory.address)
+        self._memory, self._pinned = [], []
+
+    def _check(self) -> None:
+        """Hold the GPU's oracle to the host's on 2**16 inputs from everywhere."""
+        precision = self._case.precision
+        stride = (1 << precision.total_bits) // _CHECKED
+        bits = np.arange(_CHECKED, dtype=np.int64) * stride
+        fault = oracle_fault(bits, self.oracle(0, _CHECKED, stride), precision)
+        if fault:
+            raise EngineFailure(fault)
 
     def _sweep(self, span: Span) -> Iterator[Part]:
         """Enqueue a round while the host settles the one before."""
@@ -212,12 +256,12 @@ class _Sweep:
         stream, block = self._stream, _THREADS
         slot.begun = stream.record(options=self._timed)
         for memory in (slot.counts, slot.number):
-            memory.fill(0, stream=stream)
-        x, timed = int(self._x.handle), []
+            _clear(memory, stream)
+        x, timed = self._x.address, []
         vectors = setup.chunk * item // 16
         fill = LaunchConfig(grid=min(self._blocks(), -(-vectors // block)), block=block)
         for start in range(0, left, setup.chunk):
-            y = int(slot.y.handle) + start * item
+            y = slot.y.address + start * item
             launch(
                 stream, fill, self._kernels["generate"], np.uint64(x), np.uint64(y),
                 np.uint32(first + start), np.uint32(vectors), np.uint32(poison(precision)),
@@ -237,8 +281,8 @@ class _Sweep:
                 _pointer(self._rows),
                 np.uint32(len(self._segments)),
                 _pointer(self._weights),
-                np.uint64(int(slot.sums.handle) + 8 * tile),
-                np.uint64(int(slot.errors.handle) + 8 * tile),
+                np.uint64(slot.sums.address + 8 * tile),
+                np.uint64(slot.errors.address + 8 * tile),
                 _pointer(slot.counts),
                 _pointer(slot.doubts),
                 _pointer(slot.number),
@@ -265,16 +309,19 @@ class _Sweep:
         for array, memory in (
             (sums, slot.sums), (errors, slot.errors), (counts, slot.counts), (number, slot.number),
         ):  # fmt: skip
-            self._download(array, int(memory.handle), self._copies, wait=False)
+            self._download(array, memory.address, self._copies, wait=False)
         self._copies.sync()
         doubts = np.empty(int(number[0]), dtype=DOUBT)
         if len(doubts):
-            self._download(doubts, int(slot.doubts.handle), self._copies)
+            self._download(doubts, slot.doubts.address, self._copies)
 
         def fetch(chosen: Array) -> Array:
             return self._outputs(slot, chosen)
 
-        answer = Answer(span, sums, errors, counts, doubts, fetch)
+        def pick(wanted: Array) -> Array:
+            return self._picks(slot, span, wanted)
+
+        answer = Answer(span, sums, errors, counts, doubts, fetch, pick)
         tally, digests = settle(answer, self._case, self._segments, self._setup.limits)
         seconds = sum((after - before) / 1e3 for before, after in slot.engine)
         self.busy["plan"] += seconds
@@ -287,10 +334,38 @@ class _Sweep:
         rows = np.empty((len(tiles), LEAF), dtype=kind)
         starts = np.flatnonzero(np.diff(tiles, prepend=-2) != 1)
         for start, end in pairwise([*starts.tolist(), len(tiles)]):
-            source = int(slot.y.handle) + int(tiles[start]) * LEAF * kind.itemsize
+            source = slot.y.address + int(tiles[start]) * LEAF * kind.itemsize
             self._download(rows[start:end], source, self._copies, wait=False)
         self._copies.sync()
         return rows
+
+    def _picks(self, slot: _Slot, span: Span, wanted: Array) -> Array:
+        """The elements of a round that ``wanted`` asks for."""
+        from cuda.core import LaunchConfig, launch
+
+        first = span.first * (unit_size(span.precision) // LEAF)
+        found, number = [], np.empty(1, dtype=np.uint32)
+        for start in range(0, len(wanted), _PICKED):
+            some = np.ascontiguousarray(wanted[start : start + _PICKED])
+            stream = self._copies
+            _copy(self._wanted.address, some.ctypes.data, some.nbytes, stream)
+            _clear(self._number, stream)
+            launch(
+                stream,
+                LaunchConfig(grid=-(-len(some) // (_THREADS // 32)), block=_THREADS),
+                self._kernels["pick"],
+                _pointer(slot.y),
+                np.uint32(first),
+                _pointer(self._rows),
+                _pointer(self._wanted),
+                np.uint32(len(some)),
+                _pointer(self._picked),
+                _pointer(self._number),
+            )
+            self._download(number, self._number.address, stream)
+            found.append(np.empty(int(number[0]), dtype=DOUBT))
+            self._download(found[-1], self._picked.address, stream)
+        return np.concatenate(found)
 
     def _copy_seconds(self) -> float:
         """The fastest of a few device copies of a chunk's inputs."""
@@ -298,20 +373,15 @@ class _Sweep:
         nbytes = self._setup.chunk * self._case.precision.bits_dtype.itemsize
         for _ in range(6):
             before = self._stream.record(options=self._timed)
-            _copy(int(self._slots[0].y.handle), int(self._x.handle), nbytes, self._stream)
+            _copy(self._slots[0].y.address, self._x.address, nbytes, self._stream)
             after = self._stream.record(options=self._timed)
             after.sync()
             best = min(best, (after - before) / 1e3)
         return best
 
     def _slot(self) -> _Slot:
-        from cuda.core import LegacyPinnedMemoryResource
-
         precision, inputs = self._case.precision, self._setup.round
         tiles = inputs // LEAF
-        # A GPU writes pinned memory at the full speed of the bus.
-        pinned = LegacyPinnedMemoryResource()
-        sums, errors = pinned.allocate(8 * tiles), pinned.allocate(8 * tiles)
         return _Slot(
             y=self._allocate(inputs * precision.bits_dtype.itemsize),
             sums=self._allocate(8 * tiles),
@@ -319,22 +389,28 @@ class _Sweep:
             counts=self._allocate(8 * _SEGMENTS * BUCKET_ROW),
             doubts=self._allocate(DOUBTS * DOUBT.itemsize * tiles),
             number=self._allocate(4),
-            pinned=(sums, errors),
-            host_sums=_view(sums, tiles).view(np.uint64),
-            host_errors=_view(errors, tiles).view(np.float64),
+            host_sums=self._on_host(tiles).view(np.uint64),
+            host_errors=self._on_host(tiles).view(np.float64),
         )
 
     def _blocks(self) -> int:
         return int(self._device.properties.multiprocessor_count) * _BLOCKS_PER_MULTIPROCESSOR
 
-    def _allocate(self, nbytes: int) -> Any:
-        memory = self._device.allocate(nbytes, stream=self._stream)
+    def _allocate(self, nbytes: int) -> _Memory:
+        # Not by a pool, whose failure may come late and as any exception.
+        memory = _Memory(int(_done(_driver().cuMemAlloc(nbytes))[0]), nbytes)
         self._memory.append(memory)
         return memory
 
+    def _on_host(self, count: int) -> Array:
+        """Words of 8 bytes that a GPU writes at the full speed of the bus, until it is closed."""
+        memory = _Memory(int(_done(_driver().cuMemHostAlloc(8 * count, 0))[0]), 8 * count)
+        self._pinned.append(memory)
+        return np.ctypeslib.as_array((ctypes.c_uint64 * count).from_address(memory.address))
+
     def _upload(self, memory: Any, array: Array) -> None:
         if array.nbytes:
-            _copy(int(memory.handle), array.ctypes.data, array.nbytes, self._stream)
+            _copy(memory.address, array.ctypes.data, array.nbytes, self._stream)
         self._stream.sync()
 
     def _download(self, array: Array, source: int, stream: Any, *, wait: bool = True) -> None:
@@ -344,29 +420,54 @@ class _Sweep:
             stream.sync()
 
 
-def _view(pinned: Any, count: int) -> Array:
-    """Pinned memory as an array, valid as long as the memory."""
-    raw = (ctypes.c_uint64 * count).from_address(int(pinned.handle))
-    return np.ctypeslib.as_array(raw)
-
-
 def _units(setup: Setup) -> int:
     return setup.round // unit_size(parse(setup.case_id).precision)
 
 
-def _pointer(memory: Any) -> Any:
-    return np.uint64(int(memory.handle))
+def _pointer(memory: _Memory) -> Any:
+    return np.uint64(memory.address)
+
+
+def _driver() -> Any:
+    from cuda.bindings import driver
+
+    return driver
+
+
+def _done(answer: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What a call of the driver returned. Raises OutOfMemory, and EngineFailure with its code."""
+    code, *rest = answer
+    results = _driver().CUresult
+    if code == results.CUDA_ERROR_OUT_OF_MEMORY:
+        raise OutOfMemory("the GPU is out of memory")
+    if code != results.CUDA_SUCCESS:
+        raise EngineFailure(f"CUDA: {code.name}")
+    return tuple(rest)
+
+
+def _clear(memory: _Memory, stream: Any) -> None:
+    _done(_driver().cuMemsetD8Async(memory.address, 0, memory.nbytes, stream.handle))
 
 
 def _copy(target: int, source: int, nbytes: int, stream: Any) -> None:
     """Copy between any two addresses, of the host or the GPU, in the stream's order."""
-    from cuda.bindings import driver
-
-    (code,) = driver.cuMemcpyAsync(target, source, nbytes, stream.handle)
-    if code != driver.CUresult.CUDA_SUCCESS:
-        raise EngineFailure(f"a copy of {nbytes} bytes failed: {code.name}")
+    _done(_driver().cuMemcpyAsync(target, source, nbytes, stream.handle))
 
 
+def _free() -> int:
+    """Bytes of the GPU that nobody holds."""
+    return int(_done(_driver().cuMemGetInfo())[0])
+
+
+def _needed(setup: Setup) -> int:
+    """Bytes of the GPU that a sweep takes: rounds, their tiles, a chunk and what a plan adds."""
+    item = parse(setup.case_id).precision.bits_dtype.itemsize
+    tile = 8 + 8 + DOUBTS * DOUBT.itemsize
+    rounds = 2 * (setup.round * item + setup.round // LEAF * tile)
+    return rounds + 2 * setup.chunk * item + _BESIDE
+
+
+@cache
 def _kernels(precision: Precision, arch: str) -> dict[str, Any]:
     """The kernels of comparison.cu, compiled for this GPU."""
     from cuda.core import Program, ProgramOptions
@@ -376,7 +477,7 @@ def _kernels(precision: Precision, arch: str) -> dict[str, Any]:
     )
     program = Program(SOURCE.read_text(encoding="utf-8"), "c++", options)
     compiled = program.compile("cubin")
-    return {name: compiled.get_kernel(name) for name in ("generate", "compare", "oracle")}
+    return {name: compiled.get_kernel(name) for name in ("generate", "compare", "pick", "oracle")}
 
 
 _open: dict[str, _Sweep] = {}  # one at most: it holds most of the GPU's memory
@@ -390,11 +491,22 @@ def prepare(setup: Setup) -> Ready:
     close()
     try:
         _open["sweep"] = _Sweep(setup)
+    except OutOfMemory:
+        raise
     except Exception as error:  # by cuda-core, TensorRT and Polygraphy, each with its own class
-        if _NO_MEMORY.search(str(error)):
+        # Short of memory they also fail in ways that don't tell.
+        if _NO_MEMORY.search(str(error)) or _short(setup):
             raise OutOfMemory("the GPU is out of memory") from None
         raise
     return _open["sweep"].ready
+
+
+def _short(setup: Setup) -> bool:
+    """Whether the GPU has less memory left than a sweep takes; False where it doesn't answer."""
+    try:
+        return _free() < _needed(setup)
+    except Exception:  # also an ImportError, which is then what failed
+        return False
 
 
 def start(span: Span) -> None:
@@ -415,6 +527,11 @@ def busy() -> dict[str, float]:
 def oracle(first: int, count: int) -> Array:
     """Mish of consecutive bit patterns as the GPU computes it, float64."""
     return _open["sweep"].oracle(first, count)
+
+
+def plan() -> bytes:
+    """The plan that is prepared, serialized."""
+    return _open["sweep"].plan()
 
 
 def close() -> None:

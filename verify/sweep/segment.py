@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -27,6 +27,10 @@ _MISH, _LINEAR, _IDENTITY, _ZERO, _NAN = range(len(KINDS))
 _LINEAR_BELOW = 2.0**-64
 # From here on n > 2**55, so that n + 2 is n in float64, and n / (n + 2) is 1.
 _IDENTITY_FROM = 20.0
+# 2**p ULP times this: up to there an error's own rounding, 2**-53 relative on either side, is less
+# than the half of `uncertainty` that is not the oracles'. What is larger, a deviation may accept
+# as well, and the host settles.
+_LARGEST = 4.0
 
 
 @dataclass(frozen=True)
@@ -34,8 +38,10 @@ class Segment:
     """The bit patterns ``first`` <= bits < ``end``, all of one band and kind of result.
 
     ``kind`` indexes ``KINDS``. ``limit`` is in ULP, 0 where a result must be exact.
-    ``excused``: a deviation is about the ULP of every result here, so that none counts as the
-    worst outside of deviations.
+    ``deviation``: the key of the first deviation that is about the ULP of every result here, so
+    that none counts as the worst outside of deviations; empty if there is none. ``accepted``: what
+    it surely accepts, in ULP, never less than the limit. ``nan``: the key of the first deviation
+    that accepts NaN everywhere here.
     """
 
     first: int
@@ -44,7 +50,9 @@ class Segment:
     result: str
     kind: int
     limit: float
-    excused: bool
+    accepted: float
+    deviation: str = ""
+    nan: str = ""
 
     @property
     def tiles(self) -> tuple[int, int]:
@@ -72,12 +80,8 @@ def segments(precision: Precision, limits: Limits) -> tuple[Segment, ...]:
     for first, end in pairwise(cuts):
         one = _segment(first, end, precision, limits)
         last = found[-1] if found else None
-        if last is not None and (last.band, last.result, last.kind, last.excused) == (
-            one.band, one.result, one.kind, one.excused,
-        ):  # fmt: skip
-            found[-1] = Segment(
-                last.first, end, one.band, one.result, one.kind, one.limit, one.excused
-            )
+        if last is not None and replace(one, first=last.first, end=last.end) == last:
+            found[-1] = replace(last, end=end)
         else:
             found.append(one)
     return tuple(found)
@@ -105,8 +109,14 @@ def _segment(first: int, end: int, precision: Precision, limits: Limits) -> Segm
         limit = limits.ulp.get((band, result))
     if limit is None:
         raise InputError(f"{limits.source}: no limit for {result} results in {band!r}")
-    excused = any(d.kind == "ulp" and d.x[0] <= x <= d.x[1] for d in limits.deviations)
-    return Segment(first, end, band, result, kind, limit, excused)
+    accepted, keys = limit, {"ulp": "", "nan": ""}
+    for deviation in limits.deviations:
+        if keys.get(deviation.kind) == "" and deviation.x[0] <= x <= deviation.x[1]:
+            keys[deviation.kind] = deviation.key
+            if deviation.kind == "ulp" and not limits.floor.get(band):
+                largest = min(deviation.largest_error, _LARGEST * 2.0**precision.significand_bits)
+                accepted = max(limit, largest)
+    return Segment(first, end, band, result, kind, limit, accepted, keys["ulp"], keys["nan"])
 
 
 def _cuts(precision: Precision, limits: Limits) -> set[int]:
@@ -145,10 +155,9 @@ def _predicates(precision: Precision, limits: Limits) -> Iterator[tuple[float, f
     edges += [_above(-_LINEAR_BELOW), _from(_LINEAR_BELOW), _from(_IDENTITY_FROM)]
     for deviation in limits.deviations:
         low, high = deviation.x
-        if deviation.kind == "ulp" and -top < low <= top:
-            edges.append(_from(low))
-        if deviation.kind == "ulp" and -top <= high < top:
-            edges.append(_above(high))
+        if deviation.kind in ("ulp", "nan"):
+            edges += [_from(low)] if -top < low <= top else []
+            edges += [_above(high)] if -top <= high < top else []
     for edge in edges:
         yield -top, top, edge
     yield -800.0, -600.0, lambda x: np.asarray(mish(x) != 0)

@@ -1,12 +1,14 @@
 """What the host makes of a device's answer: the tally that the judge would have come to itself.
 
 The device counts only what no choice within the oracles' uncertainty could change: elements of
-tiles without any NaN, infinity, wrong sign or breach, by bucket of their error. All else is
-settled here, by the host's own oracle and judge, on the outputs themselves:
+tiles without any NaN, infinity, wrong sign or breach, by bucket of their error, and of those how
+many a deviation about ULP accepts; and tiles that are NaN as a whole where a deviation accepts
+that. All else is settled here, by the host's own oracle and judge, on the outputs themselves:
 
 - *dirty* tiles, and those that lie in several segments, as a whole;
-- *doubtful* elements, whose bucket or whose limit is nearer than the uncertainty;
-- the worst input of each band, among all tiles whose largest error is that near to the largest.
+- *doubtful* elements: their bucket, their limit or what is accepted is nearer than the
+  uncertainty;
+- the worst input of each band and deviation, among all whose error is that near to the largest.
 
 So a device and a host that return the same outputs have the same tally, bit for bit, and nothing
 in it depends on the device's arithmetic: whether an element is within its limit, if that is a
@@ -18,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -27,7 +30,7 @@ from verify.engines import EngineFailure
 from verify.engines.poison import words
 from verify.histogram import BUCKETS
 from verify.judge import judge
-from verify.oracle import expected
+from verify.oracle import expected, mish
 from verify.precision import Array, Precision
 from verify.sweep import tally as tallies
 from verify.sweep.checksum import LEAF, digest_of_leaves
@@ -36,23 +39,38 @@ from verify.sweep.span import Span, unit_size
 from verify.sweep.tally import Tally
 from verify.tolerances import Limits
 
-__all__ = ["BUCKET_ROW", "DOUBT", "DOUBTS", "SEGMENT", "Answer", "poison", "settle", "table"]
+__all__ = [
+    "BUCKET_ROW",
+    "DOUBT",
+    "DOUBTS",
+    "SEGMENT",
+    "WANTED",
+    "Answer",
+    "oracle_fault",
+    "poison",
+    "settle",
+    "table",
+]
 
-# comparison.cu's Segment and Doubt, its row of counts, and the doubts that a tile has at most.
+# comparison.cu's Segment, Doubt and Wanted, its row of counts, and the doubts that a tile has at
+# most.
 SEGMENT = np.dtype(
     [
         ("first_tile", "<u4"),
         ("end_tile", "<u4"),
         ("kind", "<u4"),
-        ("unused", "<u4"),
+        ("nan_accepted", "<u4"),
         ("limit", "<f8"),
+        ("accepted", "<f8"),
         ("uncertainty", "<f8"),
     ]
 )
 DOUBT = np.dtype([("x", "<u4"), ("y", "<u4")])
+WANTED = np.dtype([("tile", "<u4"), ("segment", "<u4"), ("least", "<f8")])
 BUCKET_ROW = 32
 DOUBTS = 4
 
+_HASHED = 64  # units that a thread digests at a time
 _AT_A_TIME = 1 << 12  # tiles that the host judges at a time: 4 million inputs
 _OUTPUT = "y"
 
@@ -63,7 +81,8 @@ class Answer:
 
     ``sums`` and ``errors`` have an element for each tile, ``counts`` a row for each segment;
     ``doubts`` is of dtype ``DOUBT``, in any order. ``fetch`` takes tiles, counted from the span's
-    first and ascending, and returns their outputs' bits, a row for each.
+    first and ascending, and returns their outputs' bits, a row for each. ``pick`` takes an array
+    of dtype ``WANTED`` and returns the elements that it asks for as ``DOUBT``, in any order.
     """
 
     span: Span
@@ -72,6 +91,7 @@ class Answer:
     counts: Array
     doubts: Array
     fetch: Callable[[Array], Array]
+    pick: Callable[[Array], Array]
 
     @property
     def first_tile(self) -> int:
@@ -82,7 +102,14 @@ class Answer:
 def table(segments: Sequence[Segment], precision: Precision) -> Array:
     """The segments that have whole tiles, as the kernel reads them; one row for each segment."""
     rows = [
-        (*segment.tiles, segment.kind, 0, segment.limit, uncertainty(precision, segment.kind))
+        (
+            *segment.tiles,
+            segment.kind,
+            bool(segment.nan),
+            segment.limit,
+            segment.accepted,
+            uncertainty(precision, segment.kind),
+        )
         for segment in segments
     ]
     made = np.array(rows, dtype=SEGMENT)
@@ -97,9 +124,23 @@ def settle(
 
     Raises EngineFailure for elements that the plan did not write.
     """
-    judged = list(_judged(answer, case, limits))
-    clean = _clean(answer, case, segments, limits)
-    return tallies.merge([*judged, clean]), _digests(answer)
+    per_unit = unit_size(answer.span.precision) // LEAF
+    hashed = [
+        _hashers().submit(_digests, answer.sums[start : start + _HASHED * per_unit], per_unit)
+        for start in range(0, len(answer.sums), _HASHED * per_unit)
+    ]
+    tally = tallies.merge([*_judged(answer, case, limits), _clean(answer, case, segments, limits)])
+    return tally, tuple(digest for some in hashed for digest in some.result())
+
+
+@lru_cache(maxsize=1)
+def _hashers() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(cores(), thread_name_prefix="digests")
+
+
+def _digests(sums: Array, per_unit: int) -> list[str]:
+    units = (sums[start : start + per_unit] for start in range(0, len(sums), per_unit))
+    return [digest_of_leaves({_OUTPUT: unit}) for unit in units]
 
 
 def _judged(answer: Answer, case: Case, limits: Limits) -> Iterator[Tally]:
@@ -145,63 +186,103 @@ def _tally(x: Array, y: Array, case: Case, limits: Limits) -> Tally:
 
 def _clean(answer: Answer, case: Case, segments: Sequence[Segment], limits: Limits) -> Tally:
     """The tally of what the device counted, with the worst inputs as the host sees them."""
-    tiles = _candidates(answer, segments)
-    if not len(tiles):
+    wanted = _wanted(answer, segments)
+    if not len(wanted):
         return tallies.empty()
-    seen = [
-        _tally(*_elements(answer, tiles[start : start + _AT_A_TIME]), case, limits)
-        for start in range(0, len(tiles), _AT_A_TIME)
-    ]
-    worst = {(band.band, band.result): band for band in tallies.merge(seen).bands}
-    counts: dict[tuple[str, str], Array] = {}
+    picked = np.sort(answer.pick(wanted), order="x")
+    seen = _tally(picked["x"], picked["y"], case, limits)
+    found: dict[tuple[str, str], _Counted] = {}
+    taken: dict[str, int] = {}
     for segment, row in zip(segments, answer.counts, strict=True):
-        key = (segment.band, segment.result)
-        counts[key] = counts.get(key, 0) + row[:BUCKETS].astype(np.int64)
+        errors = _errors_of(answer, segment)[1]
+        nan = LEAF * int(np.count_nonzero(np.isinf(errors))) if segment.nan else 0
+        accepted = int(row[BUCKETS])
+        for key, some in ((segment.deviation, accepted), (segment.nan, nan)):
+            taken[key] = taken.get(key, 0) + some
+        counted = found.setdefault((segment.band, segment.result), _Counted())
+        counted.histogram += row[:BUCKETS].astype(np.int64)
+        counted.histogram[-1] += nan
+        counted.nan += nan
+        counted.breaches += accepted + nan
     bands = []
-    for key, row in counts.items():
-        if row.any():
-            counted = {"samples": int(row.sum()), "histogram": tuple(row.tolist())}
-            none = {"nan": 0, "inf": 0, "sign": 0, "breaches": 0}
-            bands.append(worst[key].model_copy(update={**counted, **none}))
-    inputs = sum(band.samples for band in bands)
-    return Tally(inputs=inputs, bands=tuple(bands), breaches=(), deviations=())
+    for band in seen.bands:
+        counted = found[band.band, band.result]
+        counts = {"samples": int(counted.histogram.sum()), "nan": counted.nan, "inf": 0, "sign": 0}
+        if counts["samples"]:  # else they are all doubtful
+            counts["breaches"] = counted.breaches
+            histogram = tuple(counted.histogram.tolist())
+            bands.append(band.model_copy(update={**counts, "histogram": histogram}))
+    deviations = [
+        deviation.model_copy(update={"count": taken[deviation.deviation]})
+        for deviation in seen.deviations
+        if taken.get(deviation.deviation)
+    ]
+    return Tally(
+        inputs=sum(band.samples for band in bands),
+        bands=tuple(bands),
+        breaches=(),
+        deviations=tuple(deviations),
+    )
 
 
-def _candidates(answer: Answer, segments: Sequence[Segment]) -> Array:
-    """The clean tiles that may hold the worst input of a segment, ascending.
+class _Counted:
+    """What the device counted in a band for one kind of result."""
+
+    def __init__(self) -> None:
+        self.histogram = np.zeros(BUCKETS, dtype=np.int64)
+        self.nan = self.breaches = 0
+
+
+def _errors_of(answer: Answer, segment: Segment) -> tuple[int, Array]:
+    """The first of a segment's tiles in the answer, and the errors of all of them."""
+    first, end = (
+        min(max(tile - answer.first_tile, 0), len(answer.errors)) for tile in segment.tiles
+    )
+    return first, answer.errors[first : max(first, end)]
+
+
+def _wanted(answer: Answer, segments: Sequence[Segment]) -> Array:
+    """Where the worst inputs of the segments may be: clean tiles, and the least error.
 
     Where the device's oracle is the host's to the last bit, the first of the largest errors is it.
     """
-    found = []
-    for segment in segments:
-        first, end = (
-            min(max(tile - answer.first_tile, 0), len(answer.errors)) for tile in segment.tiles
-        )
-        if first >= end:
+    found: list[tuple[int, int, float]] = []
+    for number, segment in enumerate(segments):
+        first, errors = _errors_of(answer, segment)
+        if not len(errors):
             continue
-        errors = answer.errors[first:end]
+        if segment.nan and len(nan := np.flatnonzero(np.isinf(errors))):
+            found.append((first + int(nan[0]), number, np.inf))
+            errors = np.where(np.isinf(errors), -1.0, errors)
         at = int(np.argmax(errors))
-        if errors[at] < 0:
+        largest = float(errors[at])
+        if largest < 0:
             continue
         slack = 2 * uncertainty(answer.span.precision, segment.kind)
-        if slack:
-            found.append(first + np.flatnonzero(errors >= max(errors[at] - slack, 0.0)))
-        else:
-            found.append(np.array([first + at]))
-    return np.concatenate(found) if found else np.empty(0, dtype=np.int64)
+        least = max(largest - slack, 0.0)
+        near = np.flatnonzero(errors >= least) if slack else [at]
+        found += [(first + int(tile), number, least) for tile in near]
+    return np.array(found, dtype=WANTED)
 
 
-def _digests(answer: Answer) -> tuple[str, ...]:
-    per_unit = unit_size(answer.span.precision) // LEAF
+def oracle_fault(bits: Array, theirs: Array, precision: Precision) -> str:
+    """What a device's oracle has wrong for some bit patterns, in one line; empty if nothing.
 
-    def some(units: range) -> list[str]:
-        parts = (answer.sums[unit * per_unit : (unit + 1) * per_unit] for unit in units)
-        return [digest_of_leaves({_OUTPUT: part}) for part in parts]
-
-    count, jobs = answer.span.units, cores()
-    shares = [range(job * count // jobs, (job + 1) * count // jobs) for job in range(jobs)]
-    with ThreadPoolExecutor(jobs) as pool:  # hashing leaves the interpreter to others
-        return tuple(digest for found in pool.map(some, shares) for digest in found)
+    ``theirs``: its Mish of them, float64. It may differ from the host's by what both together
+    are off at most.
+    """
+    x = precision.widen(precision.from_bits(bits))
+    some = np.flatnonzero((x < 20) & (x >= -700) & (x != 0))  # what it is asked for
+    ours, theirs = mish(x)[some], theirs[some]
+    ulps = np.abs(theirs - ours) / np.abs(ours) * 2.0**precision.significand_bits
+    within = (ulps <= uncertainty(precision, 0) / 2) & (np.signbit(theirs) == np.signbit(ours))
+    if within.all():
+        return ""
+    at = int(np.flatnonzero(~within)[0])
+    return (
+        f"the GPU's own float64 Mish of {float(x[some[at]])!r} is {float(theirs[at])!r}, and the "
+        f"host's {float(ours[at])!r}"
+    )
 
 
 def poison(precision: Precision) -> int:
