@@ -26,7 +26,7 @@ _PRECISIONS = ("fp32", "fp16", "bf16")
 _ENGINES = ("reference", "onnxruntime", "tensorrt_rtx", "tensorrt")
 
 
-def _choice(name: str, values: tuple[str, ...], text: str) -> Any:
+def _choice(name: str, values: tuple[str, ...], text: str) -> Callable[[Any], Any]:
     return click.option(
         name, f"{name.strip('-')}s", multiple=True, type=click.Choice(values), help=text
     )
@@ -218,13 +218,8 @@ def doctor() -> None:
 
 @cli.command()
 @_plugin(required=True)
-@click.option(
-    "--precision",
-    "precisions",
-    multiple=True,
-    type=click.Choice(_PRECISIONS),
-    help="Only this precision.",
-)
+@_choice("--precision", _PRECISIONS, "Only this precision.")
+@_choice("--context", _CONTEXTS, "Only this context.")
 @_checks
 @click.option("--quick", is_flag=True, help="Build no composed plan beside the plugin.")
 @click.option("--sanitize", is_flag=True, help="Also run the plugin under compute-sanitizer.")

@@ -51,6 +51,7 @@ def gate(
     fields: tuple[str, ...],
     preloads: tuple[Path, ...],
     precisions: tuple[str, ...],
+    contexts: tuple[str, ...],
     checks: tuple[str, ...],
     quick: bool,
     sanitize: bool,
@@ -76,6 +77,7 @@ def gate(
     asked = tuple(by_name(name) for name in precisions)
     values = tuple(check for check in checks if check in CHECKS)
     cases = gates.cases_of(asked or PRECISIONS, values) if values or not checks else ()
+    cases = tuple(case for case in cases if not contexts or case.context in contexts)
     job = Job(cases, allowed, seed, out, values, observe=observe is not None)
     check_targets(out, json_file, junit, observe)
     if observe:
@@ -87,7 +89,7 @@ def gate(
             if why:
                 raise gates.CouldNotVerify(why)
             with ExitStack() as stack:
-                beside = stack.enter_context(Beside(plumbing, checked))
+                beside = stack.enter_context(Beside(plumbing, checked, shares=not cases))
                 target = gates.register(order)
                 runner = Tensorrt(target.plugin)
                 stack.callback(runner.close)
@@ -135,7 +137,7 @@ def _run(
         _say(console, "registered by TensorRT's registry only; `polygraphy --plugins` can't")
     refused = gates.supported(runner, target.node, asked)
     subject = gates.subject_of(target, runner, refused, asked, quick=quick)
-    beside.go(subject)
+    beside.go(subject, runner.worker)
     tested = [precision for precision, why in refused.items() if not why]
     for precision, why in refused.items():
         if why:
@@ -150,7 +152,7 @@ def _run(
     def again(case: Case) -> tuple[str, ...]:
         return _again(target, case)
 
-    cases = gates.cases_of(tested, job.checks) if job.cases else ()
+    cases = tuple(case for case in job.cases if case.precision in tested)
     job = replace(
         job, cases=cases, node=target.node, engines=engines, again=again, beside=not quick
     )
@@ -244,7 +246,8 @@ def _check_line(target: gates.Target, asked: Sequence[Precision]) -> str:
 def _again(target: gates.Target, case: Case) -> tuple[str, ...]:
     """The words behind ``python`` that run one case's checks again."""
     words = ["-m", "verify", "gate", *gates.options_of(target)]
-    return (*words, "--precision", case.precision.name, "--quick")
+    words += ["--precision", case.precision.name, "--context", case.context]
+    return (*words, "--quick")
 
 
 def _print_neighbours(console: Console, others: Sequence[gates.Neighbour]) -> None:

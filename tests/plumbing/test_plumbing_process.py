@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from verify.engines.worker import Worker
 from verify.plumbing.check import Check, Result, Subject
 from verify.plumbing.process import Plumbing
 
@@ -83,6 +84,29 @@ def test_checks_share_one_process(faulty: Any, subject: Subject) -> None:
     results, starts = run([faulty.check(f"n{i}", faulty.right) for i in range(6)], subject)
     assert len({result.reason for result in results}) == 1
     assert starts == 1
+
+
+def test_a_lent_process_is_waited_for_and_shared(
+    faulty: Any, native: Native, subject: Subject
+) -> None:
+    worker = Worker()
+    pid = worker.call(os.getpid)
+    lent: Future[Worker] = Future()
+    threading.Timer(0.3, lent.set_result, [worker]).start()
+    checks = [faulty.check("first", faulty.right), faulty.check("second", faulty.right)]
+    results, starts = run(checks, subject, jobs=3, lent=lent)
+    assert [result.reason for result in results] == [str(pid)] * 2
+    assert (starts, worker.alive) == (1, False)
+
+    lent = Future()
+    lent.set_result(Worker())
+    checks = [faulty.check("killer", faulty.act), faulty.check("last", faulty.right)]
+    (killer, last), _ = run(checks, native("abort();"), lent=lent)
+    assert (killer.verdict, last.verdict) == ("FAIL", "PASS")
+
+    lent = Future()
+    lent.cancel()
+    assert run(checks, subject, lent=lent) == ([], 0)
 
 
 def test_several_processes_share_the_checks_and_results_keep_their_order(

@@ -149,6 +149,11 @@ class Tensorrt:
             self._tactic_sources = self.strategy.version >= (10, 0)
         return self._tactic_sources
 
+    @property
+    def worker(self) -> Worker:
+        """The process in which plans are built and run."""
+        return self._worker
+
     def close(self) -> None:
         """End the worker."""
         self._worker.close()

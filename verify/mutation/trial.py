@@ -29,9 +29,9 @@ _SECONDS = 900.0  # for one gate; its own checks have time limits of their own
 class Order:
     """What is asked for: which libraries, where they and the results lie, and how.
 
-    ``checks`` are the gate's ``--check``, empty for all; ``own`` tries only those that the table
-    expects to catch a mutant. ``resume`` keeps the trials that ``out`` holds of the same
-    libraries with the same options. ``jobs`` gates run at once.
+    ``own`` tries only the checks that the table expects to catch a mutant, and values in the
+    context ``alone``. ``resume`` keeps the trials that ``out`` holds of the same libraries with
+    the same options. ``jobs`` gates run at once.
     """
 
     table: MutantTable
@@ -178,8 +178,10 @@ def _trial(order: Order, name: str, running: _Running) -> Trial:
     library, out = _library(order, name), order.out / name
     mutant = order.table.mutant(name)
     words = ["--seed", str(order.seed), *_options(order, name)]
-    for check in mutant.checks if order.own and mutant is not None else ():
-        words += ["--check", check]
+    if order.own and mutant is not None:
+        words += ["--context", "alone"]
+        for check in mutant.checks:
+            words += ["--check", check]
     key = hashlib.sha256("\0".join(words).encode() + library.read_bytes()).hexdigest()
     kept = order.out / f"{name}.json"
     if order.resume:

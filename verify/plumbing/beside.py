@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from types import TracebackType
 
 from verify import interrupt
+from verify.engines.worker import Worker
 from verify.plumbing.check import Check, Result, Subject
 from verify.plumbing.process import Plumbing, groups
 
@@ -17,14 +18,20 @@ class Beside:
     """Starts the checks' processes at once, and the checks when it is told the subject.
 
     A context manager; leaving it ends whatever still runs. ``results`` is filled as they come.
+    ``shares``: nothing but the checks is run, so on a machine with few cores they take the process
+    in which the subject was looked at, and spare a start of CUDA.
     """
 
-    def __init__(self, checks: Sequence[Check], results: list[Result]) -> None:
+    def __init__(
+        self, checks: Sequence[Check], results: list[Result], *, shares: bool = False
+    ) -> None:
         self.checks = tuple(checks)
         self.results = results
         self._tell: Callable[[str], object] = lambda name: None
         self._subject: Future[Subject] = Future()
-        self._plumbing = Plumbing(groups())
+        self._lent: Future[Worker] = Future()
+        self._shares = shares and groups() == 1
+        self._plumbing = Plumbing(groups(), lent=self._lent if self._shares else None)
         self._pool = ThreadPoolExecutor(1)
         self._running: Future[list[Result]] | None = None
 
@@ -40,12 +47,15 @@ class Beside:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._lent.cancel()
         self._subject.cancel()
         self._plumbing.stop()
         self._pool.shutdown()
 
-    def go(self, subject: Subject) -> None:
-        """Say what is tested."""
+    def go(self, subject: Subject, worker: Worker) -> None:
+        """Say what is tested, and in which process it was looked at: nobody else uses it now."""
+        if self._shares:
+            self._lent.set_result(worker)
         self._subject.set_result(subject)
 
     def report(self, tell: Callable[[str], object]) -> None:

@@ -33,7 +33,8 @@ class Plumbing:
 
     ``jobs`` of them run at a time, each with its share of the checks; a check with a process of
     its own gets one beside. ``start`` runs in a new process before the library is loaded, None
-    for nothing, and ``read`` in one that only reads plans; ``load`` loads it.
+    for nothing, and ``read`` in one that only reads plans; ``load`` loads it. ``lent``: another's
+    process to share, which is waited for and ended here; then ``jobs`` is 1.
     """
 
     def __init__(
@@ -43,9 +44,11 @@ class Plumbing:
         start: Callable[[], None] | None = inside.start,
         read: Callable[[], None] | None = inside.start_reading,
         load: Callable[[Subject], str] | None = inside.load,
+        lent: Future[Worker] | None = None,
     ) -> None:
         self._start, self._read, self._load = start, read, load
-        self._jobs = jobs
+        self._jobs = jobs if lent is None else 1
+        self._lent = lent
         self._lock = threading.Lock()
         self._living: list[Worker] = []
         self._loaded: set[Worker] = set()
@@ -101,7 +104,10 @@ class Plumbing:
     def _serve(
         self, queue: deque[Check], future: Future[Subject], done: Callable[[Result], None]
     ) -> None:
-        shared = self._worker()
+        try:
+            shared = self._worker(None if self._lent is None else self._lent.result())
+        except CancelledError:
+            return
         try:
             if self._start is not None:
                 try:
@@ -204,8 +210,8 @@ class Plumbing:
             return Answer(1, (said,))
         return None
 
-    def _worker(self) -> Worker:
-        worker = Worker()
+    def _worker(self, lent: Worker | None = None) -> Worker:
+        worker = Worker() if lent is None else lent
         with self._lock:
             self._living.append(worker)
         return worker
