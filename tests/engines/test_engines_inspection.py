@@ -1,4 +1,4 @@
-"""Plan inspection on layer information made by hand; see layers/README.md."""
+"""Plan inspection on recorded layer information; see layers/README.md."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ def read(name: str) -> tuple[Layer, ...]:
         ("plugin-fp16-8.6", "fp16"),
         ("plugin-fp32-8.6", "fp32"),
         ("conv-hwc8-fp16-8.6", "fp16"),
+        ("conv-chw2-fp16-8.6", "fp16"),
         ("plugin-fp16-10.x", "fp16"),
         ("plugin-bf16-10.x", "bf16"),
     ],
@@ -69,6 +70,9 @@ def test_reformats_are_counted_and_a_no_op_is_none() -> None:
     assert reformats(layer.kind for layer in read("fp32-kernel-in-fp16-8.6")) == 2
     assert reformats(layer.kind for layer in read("conv-hwc8-fp16-8.6")) == 2
     assert reformats(layer.kind for layer in read("plugin-fp16-8.6")) == 0
+    kinds = [layer.kind for layer in read("conv-chw2-fp16-8.6")]
+    assert kinds == ["Reformat", "CaskConvolution", "NoOp", "PluginV2"]
+    assert reformats(kinds) == 1
 
 
 def test_layouts_are_named_as_tensorrt_names_them() -> None:
