@@ -132,6 +132,7 @@ def _measure(
     row: dict[str, Any] = {"case": case.id, "build_seconds": round(device.build_seconds, 2)}
     console.print(f"{case.id}: plan built in {row['build_seconds']} s, {device.chunk} a call")
     best: dict[str, Any] = {}
+    settled: dict[str, int] = {}
     for _ in range(turns):
         record, ended = sweep(device, runner, case, model, _limits(runner, case), span)
         if ended is not None:
@@ -144,8 +145,13 @@ def _measure(
             "ratio_to_copy": round(record.timing.seconds / copy, 2),
         }
         console.print("  " + ", ".join(f"{key} {value}" for key, value in found.items()))
+        settled = device.settled
         if not best or found["seconds"] < best["seconds"]:
             best = found
+    console.print(
+        "  settled by the host: " + ", ".join(f"{why} {count}" for why, count in settled.items())
+    )
+    row["settled"] = settled
     row |= {**best, "checksum": record.checksum, "coverage": record.coverage}
     row["verdict"] = record.verdict
     row["bands"] = [

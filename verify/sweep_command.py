@@ -19,6 +19,7 @@ from verify import gate as gates
 from verify import observation as observations
 from verify import report
 from verify.cases import Case, bound_by, parse, select
+from verify.count import spaced
 from verify.engines import Builder, EngineFailure, Executor, Lacking, Refused, engine
 from verify.engines.onnxruntime import PROVIDER_VARIABLE
 from verify.engines.tensorrt import Tensorrt
@@ -324,6 +325,8 @@ def _speed(backend: Device, record: records.SweepRecord) -> str:
     timed = record.timing
     told = f"plan built in {backend.build_seconds:.1f} s; swept in {timed.seconds:.3f} s, "
     told += f"of which the plan {timed.engine_seconds:.3f} s"
+    some = [f"{spaced(count)} {why}" for why, count in backend.settled.items() if count]
+    told += f"; settled by the host: {', '.join(some) or 'nothing'}"
     least = backend.copy_seconds(record.tally.inputs)
     if parse(record.case).precision.total_bits == 16:  # no bytes to speak of
         return told

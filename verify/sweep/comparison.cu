@@ -3,7 +3,8 @@
 //
 // NVRTC compiles it for the GPU, and a C++ compiler for the host, where the tests hold every
 // decision to the host's oracle and judge. MISH_BITS, MISH_DIGITS and MISH_MIN_EXPONENT are the
-// precision's total bits, significand bits (with the implicit one) and smallest normal exponent.
+// precision's total bits, significand bits (with the implicit one) and smallest normal exponent;
+// MISH_POISON is what an output holds before a plan writes it.
 //
 // Compile without contraction (-fmad=false, -ffp-contract=off): both then compute the same bits.
 
@@ -22,7 +23,11 @@ typedef unsigned long long u64;
 constexpr u32 TILE = 1024;
 constexpr u32 BUCKETS = 31;  // as in verify/histogram.py
 constexpr u32 ROW = 32;      // a row of counts, padded
-constexpr u32 DOUBTS = 4;    // doubtful elements of a tile at most; beyond, the host takes it all
+
+// Why the host has to judge all of a tile: what stands in the place of its largest error.
+constexpr double MIXED = -1.0;     // it lies in no segment as a whole
+constexpr double DIRTY = -2.0;     // an element is wrong, or was not written
+constexpr double CROWDED = -3.0;   // there is no room left for its doubtful elements
 
 // What is expected in a segment. Only the first is uncertain: the others are what the host's
 // oracle returns there, to the last bit.
@@ -108,6 +113,7 @@ constexpr u32 SIGN = 1u << (MISH_BITS - 1);
 constexpr u32 FRACTION_BITS = MISH_DIGITS - 1;
 constexpr u32 INFINITE = ((1u << (MISH_BITS - MISH_DIGITS)) - 1) << FRACTION_BITS;
 constexpr u32 QUIET = INFINITE | (1u << (FRACTION_BITS - 1));
+constexpr u32 POISON = MISH_POISON;
 
 // A number of the precision as float64, exactly.
 ON_DEVICE double widen(u32 bits) {
@@ -201,8 +207,7 @@ ON_DEVICE Outcome compare_one(u32 x, u32 y, const Segment& s) {
   Outcome found = {0.0, 0, false, false, false};
   const u32 size = y & (SIGN - 1);
   if (KIND == NOT_A_NUMBER) {
-    // No arithmetic makes a signalling NaN: it is the input's, or was never written.
-    found.dirty = !quiet(y) && (size <= INFINITE || y != x);
+    found.dirty = size <= INFINITE || (y == POISON && x != POISON);
     return found;
   }
   const double e = expected<KIND>(widen(x));
@@ -333,17 +338,17 @@ __device__ __forceinline__ void walk(const Element* __restrict__ y, u32 x, u32 l
 // Compare `tiles` tiles of outputs, the first of them tile `first_tile` of all.
 //
 // sums, errors: of each tile its checksum leaf, and its largest error in ULP, infinity where all of
-// it is NaN and a deviation accepts that, or -1 where the host has to judge it: it lies in no
-// segment, or it is dirty. counts: a row for each segment, of the elements of its tiles by bucket,
+// it is NaN and a deviation accepts that, or MIXED, DIRTY or CROWDED. counts: a row for each segment, of the elements of its tiles by bucket,
 // but for the doubtful ones, which are in doubts, and for those that are NaN; in its last column,
-// how many of them a deviation accepts. Both are added to. doubts has room for DOUBTS elements of
-// every tile.
+// how many of them a deviation accepts. Both are added to. doubts has room for `room` elements, and
+// doubt_count is how many wanted in, and how much room was left when one tile's did not fit, before
+// which all is filled; the latter is 0 where all fitted.
 extern "C" __global__ void __launch_bounds__(32 * WARPS)
     compare(const Element* __restrict__ y, u32 first_tile, u32 tiles,
             const Segment* __restrict__ segments, u32 segment_count,
             const u64* __restrict__ weights, u64* __restrict__ sums,
             double* __restrict__ errors, u64* __restrict__ counts, Doubt* __restrict__ doubts,
-            u32* __restrict__ doubt_count) {
+            u32 room, u32* __restrict__ doubt_count) {
   __shared__ u64 weight[TILE];
   __shared__ u32 count[SEGMENTS][ROW];
   __shared__ Segment segment[SEGMENTS];
@@ -386,7 +391,15 @@ extern "C" __global__ void __launch_bounds__(32 * WARPS)
       found.worst = other > found.worst ? other : found.worst;
       doubtful += __shfl_xor_sync(ALL, doubtful, apart);
     }
-    const bool dirty = __any_sync(ALL, found.dirty) || doubtful > DOUBTS;
+    const bool dirty = __any_sync(ALL, found.dirty);
+    u32 from_doubt = 0;
+    bool crowded = false;
+    if (doubtful && !dirty) {
+      if (lane == 0) from_doubt = atomicAdd(doubt_count, doubtful);
+      from_doubt = __shfl_sync(ALL, from_doubt, 0);
+      crowded = from_doubt > room || doubtful > room - from_doubt;
+      if (crowded && lane == 0 && from_doubt < room) atomicMax(doubt_count + 1, room - from_doubt);
+    }
     bool nothing = dirty && chosen != SEGMENTS && s.nan_accepted;
     if (nothing) {
       for (u32 i = lane; i < TILE; i += 32) nothing &= quiet(from[i]);
@@ -394,9 +407,11 @@ extern "C" __global__ void __launch_bounds__(32 * WARPS)
     }
     if (lane == 0) {
       sums[t] = found.sum;
-      errors[t] = nothing ? double_of(0x7FF0000000000000ull) : dirty ? -1.0 : found.worst;
+      const double why = chosen == SEGMENTS ? MIXED : dirty ? DIRTY : CROWDED;
+      errors[t] = nothing ? double_of(0x7FF0000000000000ull)
+                          : dirty || crowded ? why : found.worst;
     }
-    if (dirty) continue;
+    if (dirty || crowded) continue;
     for (u32 bucket = 0; bucket < 8; ++bucket) {
       u32 sum = static_cast<u32>(found.low >> (8 * bucket)) & 0xFF;
       for (u32 apart = 16; apart; apart /= 2) sum += __shfl_xor_sync(ALL, sum, apart);
@@ -408,10 +423,18 @@ extern "C" __global__ void __launch_bounds__(32 * WARPS)
         if (some) atomicAdd(&count[chosen][8 * row + 8 + bucket], some);
       }
     }
+    if (!doubtful) continue;
+    const u32 mine = __popc(found.doubts);
+    u32 before = mine;  // a scan over the warp's lanes
+    for (u32 apart = 1; apart < 32; apart *= 2) {
+      const u32 other = __shfl_up_sync(ALL, before, apart);
+      before += lane >= apart ? other : 0;
+    }
+    u32 at = from_doubt + before - mine;
     for (u32 rest = found.doubts; rest; rest &= rest - 1) {
       const u32 bit = __ffs(rest) - 1;
       const u32 place = (bit / VECTOR * 32 + lane) * VECTOR + bit % VECTOR;
-      doubts[atomicAdd(doubt_count, 1u)] = {x + place, from[place]};
+      doubts[at++] = {x + place, from[place]};
     }
   }
   __syncthreads();
@@ -453,7 +476,7 @@ extern "C" __global__ void __launch_bounds__(256)
 // What the kernels of the same names do, for the tests; y holds one output in each 32 bits.
 extern "C" void compare(const u32* y, u32 first_tile, u32 tiles, const Segment* segments,
                         u32 segment_count, const u64* weights, u64* sums, double* errors,
-                        u64* counts, Doubt* doubts, u32* doubt_count) {
+                        u64* counts, Doubt* doubts, u32 room, u32* doubt_count) {
   Outcome outcomes[TILE];
   for (u32 t = 0; t < tiles; ++t) {
     const u32 tile = first_tile + t;
@@ -461,7 +484,7 @@ extern "C" void compare(const u32* y, u32 first_tile, u32 tiles, const Segment* 
     const u32 x = tile * TILE;
     sums[t] = 0;
     for (u32 i = 0; i < TILE; ++i) sums[t] += summand(from[i], weights[i]);
-    errors[t] = -1.0;
+    errors[t] = MIXED;
     u32 chosen = 0;
     while (chosen < segment_count &&
            !(segments[chosen].first_tile <= tile && tile < segments[chosen].end_tile)) {
@@ -484,12 +507,24 @@ extern "C" void compare(const u32* y, u32 first_tile, u32 tiles, const Segment* 
       dirty |= one.dirty;
       doubtful += one.doubtful;
     }
-    if (dirty || doubtful > DOUBTS) continue;
+    if (dirty) {
+      errors[t] = DIRTY;
+      continue;
+    }
+    const u32 from_doubt = doubt_count[0];
+    doubt_count[0] += doubtful;
+    if (from_doubt > room || doubtful > room - from_doubt) {
+      errors[t] = CROWDED;
+      const u32 left = from_doubt < room ? room - from_doubt : 0;
+      doubt_count[1] = left > doubt_count[1] ? left : doubt_count[1];
+      continue;
+    }
+    u32 at = from_doubt;
     errors[t] = 0.0;
     for (u32 i = 0; i < TILE; ++i) {
       const Outcome& one = outcomes[i];
       if (one.doubtful) {
-        doubts[(*doubt_count)++] = {x + i, from[i]};
+        doubts[at++] = {x + i, from[i]};
         continue;
       }
       errors[t] = one.error > errors[t] ? one.error : errors[t];

@@ -42,8 +42,9 @@ class Device:
 
     The plan is built, and inspected where a plugin is meant, when this is made: with one static
     shape, a chunk of inputs. Where the GPU is out of memory chunks are made smaller. ``trusted``:
-    False leaves every judgement to the host, to check the GPU's by. Raises what `Tensorrt.open`
-    does.
+    False leaves every judgement to the host, to check the GPU's by. ``settled``: of how many
+    elements of the last sweep the host computed the error, by each of
+    `verify.sweep.settlement.REASONS`. Raises what `Tensorrt.open` does.
     """
 
     jobs = 1
@@ -96,6 +97,7 @@ class Device:
         self.build_seconds = time.perf_counter() - start
         self.plan = ready.plan
         self._copy_seconds = ready.copy_seconds
+        self.settled: dict[str, int] = {}
         if made.plugin is not None:
             fault = _fault(ready, made.plugin.op, made.plugin.version, case.precision)
             if fault:
@@ -108,6 +110,7 @@ class Device:
             self._runner.call(_ROUND, gpu.start, span)
             while (part := self._runner.call(_ROUND, gpu.next_part)) is not None:
                 yield part
+            self.settled = self._runner.call(_ROUND, gpu.settled)
         except EngineFailure:
             # A GPU that a plugin broke stays so for the whole process.
             self._runner.close()

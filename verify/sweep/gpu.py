@@ -30,14 +30,15 @@ from verify.sweep.settlement import (
     BUCKET_ROW,
     DOUBT,
     DOUBTS,
+    REASONS,
     WANTED,
     Answer,
+    filled,
     oracle_fault,
-    poison,
     settle,
     table,
 )
-from verify.sweep.source import SOURCE, macros
+from verify.sweep.source import SOURCE, macros, poison
 from verify.sweep.span import Span, unit_size
 from verify.sweep.worker import Part
 from verify.tolerances import Limits
@@ -52,6 +53,7 @@ __all__ = [
     "oracle",
     "plan",
     "prepare",
+    "settled",
     "start",
 ]
 
@@ -172,6 +174,7 @@ class _Sweep:
         self._check()
         self._parts: Iterator[Part] = iter(())
         self.busy: dict[str, float] = {}
+        self.settled: dict[str, int] = {}
         # Once beforehand, so that nothing is loaded lazily while it is timed.
         self.start(Span(precision, 0, setup.chunk // unit_size(precision)))
         self.next_part()
@@ -184,6 +187,7 @@ class _Sweep:
     def start(self, span: Span) -> None:
         """Sweep a span; its parts come by `next_part`."""
         self.busy = dict.fromkeys(("gpu", "plan", "host"), 0.0)
+        self.settled = dict.fromkeys(REASONS, 0)
         self._parts = self._sweep(span)
 
     def next_part(self) -> Part | None:
@@ -285,6 +289,7 @@ class _Sweep:
                 np.uint64(slot.errors.address + 8 * tile),
                 _pointer(slot.counts),
                 _pointer(slot.doubts),
+                np.uint32(slot.doubts.nbytes // DOUBT.itemsize),
                 _pointer(slot.number),
             )
         slot.span, slot.engine = span, tuple(timed)
@@ -305,13 +310,14 @@ class _Sweep:
         tiles = span.inputs // LEAF
         sums, errors = slot.host_sums[:tiles], slot.host_errors[:tiles]
         counts = np.empty((len(self._segments), BUCKET_ROW), dtype=np.uint64)
-        number = np.empty(1, dtype=np.uint32)
+        number = np.empty(2, dtype=np.uint32)
         for array, memory in (
             (sums, slot.sums), (errors, slot.errors), (counts, slot.counts), (number, slot.number),
         ):  # fmt: skip
             self._download(array, memory.address, self._copies, wait=False)
         self._copies.sync()
-        doubts = np.empty(int(number[0]), dtype=DOUBT)
+        room = slot.doubts.nbytes // DOUBT.itemsize
+        doubts = np.empty(filled(room, *number.tolist()), dtype=DOUBT)
         if len(doubts):
             self._download(doubts, slot.doubts.address, self._copies)
 
@@ -322,11 +328,13 @@ class _Sweep:
             return self._picks(slot, span, wanted)
 
         answer = Answer(span, sums, errors, counts, doubts, fetch, pick)
-        tally, digests = settle(answer, self._case, self._segments, self._setup.limits)
+        found = settle(answer, self._case, self._segments, self._setup.limits)
+        for why, count in found.settled.items():
+            self.settled[why] += count
         seconds = sum((after - before) / 1e3 for before, after in slot.engine)
         self.busy["plan"] += seconds
         self.busy["host"] += time.perf_counter() - began
-        return Part(span.first, span.end, tally, digests, seconds)
+        return Part(span.first, span.end, found.tally, found.digests, seconds)
 
     def _outputs(self, slot: _Slot, tiles: Array) -> Array:
         """The outputs of some tiles of a round, as bits; one copy for each run of tiles."""
@@ -388,7 +396,7 @@ class _Sweep:
             errors=self._allocate(8 * tiles),
             counts=self._allocate(8 * _SEGMENTS * BUCKET_ROW),
             doubts=self._allocate(DOUBTS * DOUBT.itemsize * tiles),
-            number=self._allocate(4),
+            number=self._allocate(8),
             host_sums=self._on_host(tiles).view(np.uint64),
             host_errors=self._on_host(tiles).view(np.float64),
         )
@@ -522,6 +530,11 @@ def next_part() -> Part | None:
 def busy() -> dict[str, float]:
     """Seconds of the last sweep that the GPU was busy (``plan``: with the plan), and the host."""
     return dict(_open["sweep"].busy)
+
+
+def settled() -> dict[str, int]:
+    """Elements of the last sweep that the host computed the error of, by the reason."""
+    return dict(_open["sweep"].settled)
 
 
 def oracle(first: int, count: int) -> Array:

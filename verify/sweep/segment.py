@@ -23,8 +23,10 @@ KINDS = ("mish", "linear", "identity", "minus zero", "nan")
 _MISH, _LINEAR, _IDENTITY, _ZERO, _NAN = range(len(KINDS))
 
 # Below this size e**x is 1 in float64, and n / (n + 2) is 3 / 5: also by an exponential that is
-# not correctly rounded, which may leave 1 anywhere up to 2**-54.
-_LINEAR_BELOW = 2.0**-64
+# not correctly rounded, if it is within 7 / 8 ULP (one below 1 is 2**-53). It is no smaller, as
+# just above it errors are multiples of 1 / 5 ULP but for less than the oracles' uncertainty: many
+# are on the edge of a bucket, or the largest.
+_LINEAR_BELOW = 2.0**-56
 # From here on n > 2**55, so that n + 2 is n in float64, and n / (n + 2) is 1.
 _IDENTITY_FROM = 20.0
 # 2**p ULP times this: up to there an error's own rounding, 2**-53 relative on either side, is less

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from verify.engines.poison import words
 from verify.precision import Precision
 
-__all__ = ["SOURCE", "macros"]
+__all__ = ["SOURCE", "macros", "poison"]
 
 SOURCE = Path(__file__).with_name("comparison.cu")
 
@@ -17,4 +18,10 @@ def macros(precision: Precision) -> dict[str, str]:
         "MISH_BITS": str(precision.total_bits),
         "MISH_DIGITS": str(precision.significand_bits),
         "MISH_MIN_EXPONENT": str(precision.min_exponent),
+        "MISH_POISON": f"{poison(precision):#x}",
     }
+
+
+def poison(precision: Precision) -> int:
+    """The bits that an output holds before a plan writes it."""
+    return int(words(4, precision).view(precision.bits_dtype)[0])
