@@ -89,7 +89,13 @@ def gate(
             if why:
                 raise gates.CouldNotVerify(why)
             with ExitStack() as stack:
-                beside = stack.enter_context(Beside(plumbing, checked, shares=not cases))
+                beside = stack.enter_context(
+                    Beside(
+                        plumbing,
+                        checked,
+                        shares=not cases and all(check.plans for check in plumbing),
+                    )
+                )
                 target = gates.register(order)
                 runner = Tensorrt(target.plugin)
                 stack.callback(runner.close)

@@ -24,8 +24,10 @@ template <class Member> long slot(Member member) {
   return (place - 1) / static_cast<long>(sizeof(void *));
 }
 int main() {
-  std::printf("%ld %ld %ld %ld %ld %zu %zu %zu %zu %zu\\n",
-              slot(&IPluginRegistry::getPluginCreator), slot(&IPluginCreator::getFieldNames),
+  std::printf("%ld %ld %ld %ld %ld %ld %ld %ld %zu %zu %zu %zu %zu\\n",
+              slot(&IPluginRegistry::registerCreator), slot(&IPluginRegistry::getPluginCreator),
+              slot(&IPluginCreator::getPluginName), slot(&IPluginCreator::getPluginVersion),
+              slot(&IPluginCreator::getFieldNames),
               slot(&IPluginCreator::createPlugin), slot(&IPluginV2::destroy),
               slot(&IPluginV2DynamicExt::supportsFormatCombination), sizeof(PluginTensorDesc),
               offsetof(PluginTensorDesc, type), offsetof(PluginTensorDesc, format),
@@ -47,7 +49,10 @@ def test_slots_and_sizes_are_those_of_the_headers(tmp_path: Path) -> None:
     subprocess.run([*command, "-o", str(program)], check=True)
     said = subprocess.run([str(program)], check=True, capture_output=True, text=True).stdout
     assert [int(word) for word in said.split()] == [
+        abi._REGISTER_CREATOR,
         abi._GET_PLUGIN_CREATOR,
+        abi._GET_PLUGIN_NAME,
+        abi._GET_PLUGIN_VERSION,
         abi._GET_FIELD_NAMES,
         abi._CREATE_PLUGIN,
         abi._DESTROY,

@@ -136,10 +136,13 @@ def test_the_contract_of_a_plugin_has_no_slack_and_no_contradiction() -> None:
     ]
     assert len(entries) > 60
     assert [(e.source, e.what) for e in entries if e.state in ("slack", "exceeded")] == []
-    covered = [e for e in entries if e.seen is not None and e.seen.case == WORST_ALLOWED]
-    # Every limit of the contexts that do arithmetic on what the plugin returns.
-    assert len([e for e in covered if "chain" in e.cases[0]]) == 24
-    assert len([e for e in covered if "residual" in e.cases[0]]) == 24
+    # Every limit of the contexts that do arithmetic on what the plugin returns is supported, most
+    # of them by the worst plugin that may be.
+    covered = [e for e in entries if e.seen is not None and "deviation" not in e.what]
+    for context in ("chain", "residual"):
+        seen = [e.seen.case for e in covered if e.seen and context in e.cases[0]]
+        assert len(seen) == 24
+        assert seen.count(WORST_ALLOWED) >= 18
 
 
 @pytest.mark.parametrize(("bulk", "state"), [("9.25", "ok"), ("9.0", "exceeded"), ("19", "slack")])

@@ -160,6 +160,8 @@ class Tensorrt:
 
     def _open(self, wanted: Recipe) -> TensorrtSession:
         if self.static and wanted.profile:
+            # A refusal shows now, as it would with a dynamic plan.
+            self.plan(wanted.at(wanted.profile[1]))
             return TensorrtSession(self, wanted, None)
         try:
             return TensorrtSession(self, wanted, self.plan(wanted))

@@ -10,11 +10,11 @@ import ctypes
 from collections.abc import Callable, Iterator
 from typing import Any
 
-__all__ = ["Combinations", "Desc", "combinations", "descs", "has_fields"]
+__all__ = ["Combinations", "Desc", "Registrations", "combinations", "descs", "has_fields"]
 
 # Slots of virtual functions.
-_GET_PLUGIN_CREATOR = 2  # IPluginRegistry
-_GET_FIELD_NAMES, _CREATE_PLUGIN = 3, 4  # IPluginCreator
+_REGISTER_CREATOR, _GET_PLUGIN_CREATOR = 0, 2  # IPluginRegistry
+_GET_PLUGIN_NAME, _GET_PLUGIN_VERSION, _GET_FIELD_NAMES, _CREATE_PLUGIN = 1, 2, 3, 4  # …Creator
 _DESTROY = 13  # IPluginV2
 _SUPPORTS_FORMAT_COMBINATION = 26  # IPluginV2DynamicExt
 
@@ -90,6 +90,52 @@ class Combinations:
         _virtual(self._plugin, _DESTROY, None)()
 
 
+class Registrations:
+    """Listens to TensorRT 8.6's registry: a context manager for while a library is loaded.
+
+    ``refused`` are the names and versions of creators that the registry did not take, because
+    another creator has them; it never lists those, nor raises. ``tensorrt`` is the path of
+    TensorRT's library, already loaded.
+    """
+
+    _COPIED, _BEFORE = 64, 2  # words of a vtable, and those in front of it (offset, type)
+
+    def __init__(self, tensorrt: str) -> None:
+        self.refused: list[tuple[str, str]] = []
+        self._registry = ctypes.c_void_p.from_address(_registry(tensorrt))
+        self._own = self._registry.value or 0
+        kind = ctypes.CFUNCTYPE(ctypes.c_bool, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p)
+        word = ctypes.sizeof(ctypes.c_void_p)
+        original = kind(
+            ctypes.c_void_p.from_address(self._own + _REGISTER_CREATOR * word).value or 0
+        )
+
+        def register(registry: int, creator: int, namespace: bytes) -> bool:
+            taken = bool(original(registry, creator, namespace))
+            if not taken:
+                text = ctypes.c_char_p
+                name = _virtual(creator, _GET_PLUGIN_NAME, text)() or b""
+                version = _virtual(creator, _GET_PLUGIN_VERSION, text)() or b""
+                self.refused.append((name.decode(), version.decode()))
+            return taken
+
+        # The class' own table is read-only and everybody's: this one object gets a copy.
+        self._called = kind(register)
+        self._table = (ctypes.c_void_p * self._COPIED)()
+        begin = self._own - self._BEFORE * word
+        ctypes.memmove(self._table, begin, ctypes.sizeof(self._table))
+        place = self._BEFORE + _REGISTER_CREATOR
+        self._table[place] = ctypes.cast(self._called, ctypes.c_void_p).value
+
+    def __enter__(self) -> Registrations:
+        word = ctypes.sizeof(ctypes.c_void_p)
+        self._registry.value = ctypes.addressof(self._table) + self._BEFORE * word
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._registry.value = self._own
+
+
 def has_fields(tensorrt: str, op: str, version: str, namespace: str) -> bool:
     """Whether a creator's list of fields is there at all; Python shows a null one as empty."""
     creator = _creator(tensorrt, op, version, namespace)
@@ -97,15 +143,19 @@ def has_fields(tensorrt: str, op: str, version: str, namespace: str) -> bool:
 
 
 def _creator(tensorrt: str, op: str, version: str, namespace: str) -> int:
-    registry = ctypes.CDLL(tensorrt).getPluginRegistry
-    registry.restype = ctypes.c_void_p
     text = ctypes.c_char_p
     words = [word.encode() for word in (op, version, namespace)]
-    get = _virtual(registry(), _GET_PLUGIN_CREATOR, ctypes.c_void_p, text, text, text)
+    get = _virtual(_registry(tensorrt), _GET_PLUGIN_CREATOR, ctypes.c_void_p, text, text, text)
     found = get(*words)
     if not found:
         raise LookupError("the registry has no such creator")
     return int(found)
+
+
+def _registry(tensorrt: str) -> int:
+    get = ctypes.CDLL(tensorrt).getPluginRegistry
+    get.restype = ctypes.c_void_p
+    return int(get())
 
 
 def descs(*pairs: tuple[int, int], rank: int = 4) -> ctypes.Array[Desc]:

@@ -6,7 +6,7 @@ import ctypes
 import gc
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from verify.engines.inspection import Layer, Unreadable, layers_of, reformats
+from verify.plumbing import abi
 from verify.plumbing.check import Broken, Skipped, Subject
 from verify.plumbing.device import Device, Memory
 from verify.plumbing.tensor import KINDS, LINEAR, Bits, Kind, Layout, Region, values
@@ -145,6 +146,7 @@ class Bench:
         self.started = False
         self.loaded = False
         self.loading: tuple[str, ...] = ()  # what TensorRT said while the library was loaded
+        self.refused: tuple[tuple[str, str], ...] = ()  # creators that the registry did not take
         self._gpu = gpu
         self._plans: dict[Any, Plan | Unbuilt] = {}
         self._known: dict[str, tuple[Bits, Bits]] = {}
@@ -218,13 +220,20 @@ class Bench:
             for path in (*filter(None, [about.tensorrt]), *about.preload):
                 ctypes.CDLL(path, mode=ctypes.RTLD_GLOBAL | os.RTLD_NOW)
             if not about.on_request:
-                ctypes.CDLL(about.library, mode=ctypes.RTLD_LOCAL | os.RTLD_NOW)
+                with self._listening() as heard:
+                    ctypes.CDLL(about.library, mode=ctypes.RTLD_LOCAL | os.RTLD_NOW)
+                self.refused = tuple(heard.refused) if heard else ()
         except OSError as error:
             raise Broken(f"the library can't be loaded: {' '.join(str(error).split())}") from None
         if about.on_request:
             self.handle = self.registry.load_library(about.library)
         self.loading = tuple(message for _, message in self.log.lines)
         self.loaded = True
+
+    def _listening(self) -> AbstractContextManager[abi.Registrations | None]:
+        """What the library registers is heard where the registry's own table is known."""
+        known = self.trt.__version__.startswith("8.6") and self.subject.tensorrt
+        return abi.Registrations(self.subject.tensorrt) if known else nullcontext()
 
     def unload(self) -> None:
         """Have TensorRT's registry unload a library that it loaded."""

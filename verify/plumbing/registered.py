@@ -22,7 +22,8 @@ def registry(bench: Bench, tally: Tally) -> None:
     """One creator of the name, and a plugin that says the same of itself."""
     about = bench.subject
     creator = bench.creator()
-    dropped = [text for text in bench.loading if "already registered" in text.lower()]
+    dropped = [f"{op!r}, version {version!r}" for op, version in bench.refused]
+    dropped += [text for text in bench.loading if "already registered" in text.lower()]
     tally.expect(
         "",
         f"a creator of a taken name and version was dropped: {' '.join(dropped[0].split())[:200]}"
