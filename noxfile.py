@@ -72,9 +72,13 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def exhaustive(session: nox.Session) -> None:
-    """Verify every float there is; choose with `-- --form op --precision fp32`, say."""
+    """Verify every float there is; choose with `-- --form op --precision fp32`, say.
+
+    With an NVIDIA driver TensorRT is installed too, as for `verify`.
+    """
     session.install("-e", ".")
-    session.run("python", "-m", "verify", "sweep", *session.posargs)
+    words = _with_tensorrt(session)
+    session.run("python", "-m", "verify", "sweep", *words)
 
 
 @nox.session
@@ -94,7 +98,7 @@ def _with_tensorrt(session: nox.Session) -> list[str]:
     for line in lines:
         if line.startswith("# "):
             session.warn(line.removeprefix("# "))
-    words = [line for line in lines if not line.startswith("# ")]
+    words = [line for line in lines if line and not line.startswith("# ")]
     if words:
         session.install(*words, silent=True, success_codes=range(256))
         session.run("python", "-m", "verify.requirements", "--installed", *words)

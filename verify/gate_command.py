@@ -32,7 +32,7 @@ from verify.engines.tensorrt import Tensorrt
 from verify.errors import InputError
 from verify.gate import Outcome
 from verify.mutants import CHECKS
-from verify.plumbing import replay, sanitizer, table
+from verify.plumbing import device, replay, sanitizer, table
 from verify.plumbing.beside import Beside
 from verify.plumbing.check import Result
 from verify.precision import PRECISIONS, Precision, by_name
@@ -86,6 +86,7 @@ def gate(
     with output_folder(out):
         try:
             why = gates.obstacle(order.library, Tensorrt().status())
+            why = why or (device.lacking() if plumbing else "")
             if why:
                 raise gates.CouldNotVerify(why)
             with ExitStack() as stack:

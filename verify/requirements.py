@@ -1,4 +1,4 @@
-"""Which TensorRT to install: `python -m verify.requirements` prints pip's words for it.
+"""Which TensorRT and CUDA bindings to install: `python -m verify.requirements` prints pip's words.
 
 The session that runs it installs what it prints; a line that begins with ``#`` says why there
 is nothing to install. Importing this needs the standard library only.
@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["SYSTEM", "Choice", "choose", "find_system", "link_system", "missing"]
+__all__ = ["SYSTEM", "Choice", "bindings", "choose", "find_system", "link_system", "missing"]
 
 SYSTEM = "system"  # --tensorrt system: one that is installed on this machine
 _OLDEST_CUDA = 12
@@ -85,6 +85,13 @@ def choose(
     return Choice((f"{package}{exact}",))
 
 
+def bindings(driver_cuda: tuple[int, int] | None) -> tuple[str, ...]:
+    """CUDA's bindings for the driver's CUDA, with the compiler for kernels; none without one."""
+    if driver_cuda is None or driver_cuda[0] < _OLDEST_CUDA:
+        return ()
+    return (f"cuda-core[cu{min(driver_cuda[0], 13)}]>=1.0",)
+
+
 def find_system(roots: Iterable[Path]) -> Path | None:
     """The first folder that holds TensorRT's Python package."""
     return next((root for root in roots if (root / "tensorrt" / "__init__.py").is_file()), None)
@@ -145,8 +152,9 @@ def main(words: Sequence[str] | None = None) -> int:
         return 0
     from verify.engines.nvidia import driver_cuda
 
+    cuda = driver_cuda()
     choice = choose(
-        driver_cuda=driver_cuda(),
+        driver_cuda=cuda,
         python=sys.version_info[:2],
         asked=given.tensorrt,
         linked_major=_linked_major(given.plugin) if given.plugin else None,
@@ -157,10 +165,11 @@ def main(words: Sequence[str] | None = None) -> int:
             print("# --tensorrt system: no Python package tensorrt is installed on this machine")
         else:
             link_system(folder, Path(sysconfig.get_path("purelib")))
+            print("\n".join(bindings(cuda)))
     elif choice.reason:
         print(f"# {choice.reason}")
     else:
-        print("\n".join(choice.words))
+        print("\n".join((*choice.words, *bindings(cuda))))
     return 0
 
 

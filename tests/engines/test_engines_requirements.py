@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from verify.requirements import choose, find_system, link_system, main, missing
+from verify.requirements import bindings, choose, find_system, link_system, main, missing
 
 PINS = ("tensorrt==8.6.0", "nvidia-cudnn-cu12<9", "nvidia-cublas-cu12<13", "numpy<2")
 
@@ -34,6 +34,22 @@ def test_what_is_installed(
 ) -> None:
     choice = choose(driver_cuda=cuda, python=(3, 10), asked=asked, linked_major=linked)
     assert (choice.words, choice.reason, choice.system) == (words, "", False)
+
+
+@pytest.mark.parametrize(
+    ("cuda", "words"),
+    [
+        (None, ()),
+        ((11, 8), ()),
+        ((12, 4), ("cuda-core[cu12]>=1.0",)),
+        ((13, 0), ("cuda-core[cu13]>=1.0",)),
+        ((14, 1), ("cuda-core[cu13]>=1.0",)),
+    ],
+)
+def test_the_bindings_are_those_of_the_drivers_cuda(
+    cuda: tuple[int, int] | None, words: tuple[str, ...]
+) -> None:
+    assert bindings(cuda) == words
 
 
 @pytest.mark.parametrize(
@@ -91,7 +107,7 @@ def test_other_options_of_the_session_are_none_of_its_business(
 ) -> None:
     monkeypatch.setattr("verify.engines.nvidia.driver_cuda", lambda: (13, 0))
     assert main(["--plugin", "no such file", "--precision", "fp16", "--quick"]) == 0
-    assert capsys.readouterr().out == "tensorrt-cu13<12\n"
+    assert capsys.readouterr().out == "tensorrt-cu13<12\ncuda-core[cu13]>=1.0\n"
     monkeypatch.setattr("verify.engines.nvidia.driver_cuda", lambda: None)
     assert main([]) == 0
     assert capsys.readouterr().out == "# no NVIDIA driver: TensorRT is not installed\n"

@@ -6,6 +6,7 @@ bytes, which a sanitizer sees the ends of, patterns of 32 bits, and captures tha
 
 from __future__ import annotations
 
+import importlib.util
 from types import TracebackType
 from typing import Any
 
@@ -14,7 +15,19 @@ from numpy.typing import NDArray
 
 from verify.plumbing.tensor import GUARD, Region
 
-__all__ = ["CudaError", "Device", "Graph", "Memory", "SpoiledCapture"]
+__all__ = ["CudaError", "Device", "Graph", "Memory", "SpoiledCapture", "lacking"]
+
+
+def lacking() -> str:
+    """Why the GPU can't be driven from Python here, in one line; empty if it can."""
+    for package in ("cuda.core", "cuda.bindings"):
+        try:
+            found = importlib.util.find_spec(package)
+        except ModuleNotFoundError:  # no package `cuda` at all
+            found = None
+        if found is None:
+            return f"the package {package} is not installed; `pip install 'mish-verify[gpu]'`"
+    return ""
 
 
 class CudaError(Exception):
