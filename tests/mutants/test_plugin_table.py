@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from verify import mutation
 from verify.errors import InputError
 from verify.mutants import CHECKS
-from verify.mutation import MutantTable
+from verify.mutation import MutantTable, Trial
 from verify.plumbing.table import CHECKS as PLUMBING
 from verify.plumbing.table import SANITIZER
+from verify.tolerances import DEFAULT_FOLDER
 
 ROW = '[[mutant]]\nname = "a"\nbug = "1"\nsays = "x"\nchecks = ["limits"]\n'
 HEAD = "version = 1\ncontrols = []\n"
@@ -21,6 +25,25 @@ V3_ONLY = {"shape_change", "timing_cache", "tactics", "aliasing"}
 def test_every_bug_of_the_list_has_a_mutant(table: MutantTable) -> None:
     bugs = {mutant.bug for mutant in table.mutants}
     assert bugs - {"property", "plugin"} == {str(bug) for bug in range(1, 30)}
+
+
+COMMITTED = sorted((DEFAULT_FOLDER / "observed").glob("mutants-*.json"))
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: str(path.name))
+def test_a_committed_run_is_of_this_table_and_adds_up(table: MutantTable, path: Path) -> None:
+    run: Any = json.loads(path.read_text(encoding="utf-8"))
+    own = {field.name for field in fields(Trial)}
+    trials = []
+    for row in run["trials"]:
+        given: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items() if k in own}
+        trials.append(Trial(**given))
+    assert {trial.name for trial in trials} <= set(table.names)
+    total = mutation.score(trials, table)
+    assert list(total.killed) == run["score"]["killed"]
+    assert list(total.survived) == run["score"]["survived"]
+    assert total.rate == run["score"]["rate"]
+    assert run["complete"] == (len(trials) == len(table.names))
 
 
 def test_every_source_is_in_the_table(table: MutantTable) -> None:

@@ -194,10 +194,10 @@ def test_a_damaged_observation_is_refused(cli: Cli, tolerances: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", sorted((DEFAULT_FOLDER / "observed").glob("*.json")), ids=lambda path: path.name
+    "name", sorted(read_folder(DEFAULT_FOLDER / "observed")), ids=lambda name: str(name)
 )
-def test_the_projects_observations_are_sound(path: Path) -> None:
-    observation: Observation = load(path)
+def test_the_projects_observations_are_sound(name: str) -> None:
+    observation: Observation = load(DEFAULT_FOLDER / "observed" / name)
     assert observation.cases
     for case in observation.cases.values():
         outputs = {band.output for band in case.bands}
