@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Literal
 
 from filelock import FileLock
-from pydantic import ValidationError
 
 from verify.cases import parse
 from verify.errors import InputError
@@ -24,7 +23,7 @@ from verify.record import (
     Number,
     Schema,
     WorstRecord,
-    first_fault,
+    read_schema,
     write_text,
 )
 from verify.sweep.record import PluginRecord as PluginObservation
@@ -256,12 +255,7 @@ def observe(path: Path, new: Observation) -> tuple[str, ...]:
 
 def load(path: Path) -> Observation:
     """Read a file; raise InputError, in one line, for a missing or damaged one."""
-    try:
-        observation = Observation.model_validate_json(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: can't be read: {error.strerror}") from None
-    except (ValidationError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not an observation: {first_fault(error)}") from None
+    observation = read_schema(path, Observation, "an observation")
     for case_id in observation.cases:
         if parse(case_id).engine != observation.engine:
             raise InputError(f"{path}: {case_id} is no case of {observation.engine}")

@@ -9,7 +9,7 @@ import os
 import platform
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
 
@@ -30,8 +30,8 @@ __all__ = [
     "Schema",
     "environment",
     "finding_record",
-    "first_fault",
     "load",
+    "read_schema",
     "write_text",
 ]
 
@@ -60,6 +60,9 @@ class Schema(BaseModel):
     """What all parts of our files have in common: unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+_Whole = TypeVar("_Whole", bound=Schema)  # a file's
 
 
 class WorstRecord(Schema):
@@ -291,17 +294,23 @@ def _cpu() -> str:
 
 def load(path: Path) -> Record:
     """Read a record; raise InputError for a missing, damaged or foreign file."""
+    return read_schema(path, Record, f"a record of schema version {SCHEMA_VERSION}")
+
+
+def read_schema(path: Path, schema: type[_Whole], what: str) -> _Whole:
+    """Read a JSON file that holds a ``schema``, which is called ``what``.
+
+    Raises InputError, in one line, where it can't be read or is something else.
+    """
     try:
-        return Record.model_validate_json(path.read_text(encoding="utf-8"))
+        return schema.model_validate_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: can't be read: {error.strerror}") from None
     except (ValidationError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{path}: not a record of schema version {SCHEMA_VERSION}: {first_fault(error)}"
-        ) from None
+        raise InputError(f"{path}: not {what}: {_first_fault(error)}") from None
 
 
-def first_fault(error: ValidationError | UnicodeDecodeError) -> str:
+def _first_fault(error: ValidationError | UnicodeDecodeError) -> str:
     """One line for the first thing that is wrong with a file."""
     if isinstance(error, UnicodeDecodeError):
         return "not UTF-8"

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import ValidationError
 
 from verify.bands import BANDS
 from verify.cases import Case, parse
@@ -19,7 +18,7 @@ from verify.errors import InputError
 from verify.histogram import BUCKETS
 from verify.judge import KINDS
 from verify.oracle import expected
-from verify.record import Environment, Schema, Verdict, first_fault
+from verify.record import Environment, Schema, Verdict, read_schema
 from verify.sweep.checksum import checksum
 from verify.sweep.span import Span, unit_size, whole
 from verify.sweep.tally import FEW, Tally, merge
@@ -189,12 +188,7 @@ def _verdict(tally: Tally, stale: Sequence[str], over: Sequence[OverCount]) -> V
 
 def load(path: Path) -> SweepRecord:
     """Read a record; raise InputError, in one line, for a missing, damaged or foreign file."""
-    try:
-        record = SweepRecord.model_validate_json(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: can't be read: {error.strerror}") from None
-    except (ValidationError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not a sweep's record: {first_fault(error)}") from None
+    record = read_schema(path, SweepRecord, "a sweep's record")
     fault = _damage(record)
     if fault:
         raise InputError(f"{path}: damaged: {fault}")
