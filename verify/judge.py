@@ -33,6 +33,7 @@ __all__ = [
     "judge",
     "kind_of",
     "results_of",
+    "too_many",
 ]
 
 KINDS: tuple[str, ...] = ("ulp", "nan", "inf", "sign")
@@ -253,8 +254,9 @@ def judge(
             if whole_sample and not deviation.optional:
                 stale.append(deviation)
             continue
-        if whole_sample and count > deviation.largest_count:
-            breaches.append(_too_many(deviation, count, held, len(x)))
+        allowed = deviation.largest_count
+        if whole_sample and count > allowed:
+            breaches.append(too_many(deviation, count, allowed, held, len(x)))
         accepted.append(Accepted(deviation, count, held))
     return Judgement(len(x), tuple(bands), tuple(breaches), tuple(accepted), tuple(stale))
 
@@ -532,7 +534,8 @@ def _point(
     )
 
 
-def _too_many(deviation: Deviation, count: int, point: Point, samples: int) -> Breach:
+def too_many(deviation: Deviation, count: int, allowed: int, point: Point, samples: int) -> Breach:
+    """The breach of a deviation that happens for ``count`` inputs where ``allowed`` may."""
     return Breach(
         output="",
         band="",
@@ -545,5 +548,5 @@ def _too_many(deviation: Deviation, count: int, point: Point, samples: int) -> B
         worst=point,
         lowest=deviation.x[0],
         highest=deviation.x[1],
-        over_count=f"{deviation.key} accepts {deviation.largest_count}",
+        over_count=f"{deviation.key} accepts {allowed}",
     )

@@ -16,14 +16,14 @@ from verify.engines import Executor
 from verify.engines.onnxruntime import PROVIDER_VARIABLE
 from verify.engines.tensorrt import Tensorrt
 from verify.findings import Finding, Replay, from_judgement
-from verify.judge import Breach, Judgement, Point
+from verify.judge import Breach, Judgement, Point, too_many
 from verify.oracle import expected
 from verify.precision import Array, Precision
 from verify.record import WorstRecord
 from verify.replay import Request, nested, store_all, tensorrt_run, try_line
 from verify.sweep.record import SweepRecord
 from verify.sweep.tally import BreachTally
-from verify.tolerances import Deviation, Limits
+from verify.tolerances import Limits
 
 __all__ = ["findings", "store"]
 
@@ -38,7 +38,13 @@ def findings(case: Case, record: SweepRecord, limits: Limits) -> list[Finding]:
     deviations = {deviation.key: deviation for deviation in limits.deviations}
     worst = {tally.deviation: tally.worst for tally in record.tally.deviations}
     breaches += [
-        _over(deviations[over.deviation], over.count, over.allowed, worst[over.deviation], record)
+        too_many(
+            deviations[over.deviation],
+            over.count,
+            over.allowed,
+            _point(worst[over.deviation]),
+            record.tally.inputs,
+        )
         for over in record.over
     ]
     return list(from_judgement(case, Judgement(record.tally.inputs, (), tuple(breaches), (), ())))
@@ -143,23 +149,4 @@ def _breach(tally: BreachTally, samples: int) -> Breach:
         worst=_point(tally.worst[0]),
         lowest=tally.lowest,
         highest=tally.highest,
-    )
-
-
-def _over(
-    deviation: Deviation, count: int, allowed: int, worst: WorstRecord, record: SweepRecord
-) -> Breach:
-    return Breach(
-        output="",
-        band="",
-        result="",
-        kind=deviation.kind,
-        limit=None,
-        floor=0.0,
-        count=count,
-        samples=record.tally.inputs,
-        worst=_point(worst),
-        lowest=deviation.x[0],
-        highest=deviation.x[1],
-        over_count=f"{deviation.key} accepts {allowed}",
     )
