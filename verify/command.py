@@ -110,7 +110,7 @@ def run(
     report.print_findings(console, [f for r in results for f in r.findings])
     report.print_summary(console, results, seed, out)
     if kept:
-        console.print(kept, highlight=False, markup=False, soft_wrap=True)
+        report.say(console, kept)
     return report.exit_code(results)
 
 

@@ -119,8 +119,8 @@ def gate(
             if junit:
                 report.junit(junit, results, checked)
             if observe:
-                _say(console, keep(observe, results))
-    _say(console, last.sentence)
+                report.say(console, keep(observe, results))
+    report.say(console, last.sentence)
     return last.exit_code
 
 
@@ -139,19 +139,21 @@ def _run(
     """Verify the plugin's cases, its plumbing beside, and print how they and others did."""
     about = gates.named(target.plugin.library.path, target)
     status = runner.status()
-    _say(console, f"{about} on TensorRT {status.version}, {status.device}")
+    report.say(console, f"{about} on TensorRT {status.version}, {status.device}")
     if target.listing.on_request:
-        _say(console, "registered by TensorRT's registry only; `polygraphy --plugins` can't")
+        report.say(console, "registered by TensorRT's registry only; `polygraphy --plugins` can't")
     refused = gates.supported(runner, target.node, asked)
     subject = gates.subject_of(target, runner, refused, asked, quick=quick)
     beside.go(subject, runner.worker)
     tested = [precision for precision, why in refused.items() if not why]
     for precision, why in refused.items():
         if why:
-            _say(console, f"{precision.name} is not tested: {why}")
+            report.say(console, f"{precision.name} is not tested: {why}")
     if runner.static:
-        _say(console, "the plugin refuses dynamic shapes: tested with static ones, a plan for each")
-    _say(console, f"out of scope: {', '.join(table.OUT_OF_SCOPE)}")
+        report.say(
+            console, "the plugin refuses dynamic shapes: tested with static ones, a plan for each"
+        )
+    report.say(console, f"out of scope: {', '.join(table.OUT_OF_SCOPE)}")
 
     def engines(name: str) -> Executor | Builder:
         return runner if name == "tensorrt" else engine(name)
@@ -185,14 +187,14 @@ def _run(
             count = reformats(result.layers)
             kinds = ", ".join(dict.fromkeys(result.layers))
             line = f"{len(result.layers)} layers ({kinds}), {count} of them reformats"
-            _say(console, f"plan of {result.case.id}: {line}")
+            report.say(console, f"plan of {result.case.id}: {line}")
     _print_neighbours(console, others)
     report.print_checks(console, checked)
     for result in results:
         for finding in result.findings:
             report.print_findings(console, [finding])
             for line in gates.opinions(finding, others):
-                _say(console, line)
+                report.say(console, line)
     report.print_faults(console, checked, _check_line(target, asked))
     report.print_summary(console, results, job.seed, job.out, checked)
     where = f"{about} on TensorRT {status.version}, {status.device}"
@@ -275,7 +277,3 @@ def _print_neighbours(console: Console, others: Sequence[gates.Neighbour]) -> No
         table.add_row(other.name, other.precision.name, *numbers, Text(why))
     console.print()
     report.print_wide(console, table)
-
-
-def _say(console: Console, line: str) -> None:
-    console.print(line, highlight=False, markup=False, soft_wrap=True)

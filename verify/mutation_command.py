@@ -78,9 +78,11 @@ def _build(
 
         faults = mutation.build(table, chosen, folder, tools, done=done)
     for name, fault in faults.items():
-        _say(console, f"{name}: not built: {fault}")
+        report.say(console, f"{name}: not built: {fault}")
     built = len(chosen) - len(faults)
-    _say(console, f"{built} of {len(chosen)} libraries for TensorRT {tools.release} in {folder}")
+    report.say(
+        console, f"{built} of {len(chosen)} libraries for TensorRT {tools.release} in {folder}"
+    )
     return faults
 
 
@@ -89,7 +91,7 @@ def _gates(console: Console, order: mutation.Order, json_file: Path | None) -> i
     check_targets(order.out, json_file, None)
     status = Tensorrt().status()
     if not status.executes:
-        _say(console, f"COULD NOT VERIFY: {status.reason}; it needs {status.install}")
+        report.say(console, f"COULD NOT VERIFY: {status.reason}; it needs {status.install}")
         return 3
     trials: list[Trial] = []
     try:
@@ -179,14 +181,10 @@ def print_trials(
     report.print_wide(console, by_check)
     console.print()
     for name, why in total.alarms.items():
-        _say(console, f"false alarm: {name}: {why}")
+        report.say(console, f"false alarm: {name}: {why}")
     for name in total.unexpected:
-        _say(console, f"caught by another check than the table expects: {name}")
-    _say(console, f"checks that catch nothing: {', '.join(total.idle) or 'none'}")
-    _say(console, f"mutants that survive: {', '.join(total.survived) or 'none'}")
+        report.say(console, f"caught by another check than the table expects: {name}")
+    report.say(console, f"checks that catch nothing: {', '.join(total.idle) or 'none'}")
+    report.say(console, f"mutants that survive: {', '.join(total.survived) or 'none'}")
     count = len(total.killed) + len(total.survived)
-    _say(console, f"killed {len(total.killed)} of {count} mutants, {total.rate:.1%}")
-
-
-def _say(console: Console, line: str) -> None:
-    console.print(line, highlight=False, markup=False, soft_wrap=True)
+    report.say(console, f"killed {len(total.killed)} of {count} mutants, {total.rate:.1%}")

@@ -15,7 +15,7 @@ from verify.difference import difference, read
 from verify.findings import number
 from verify.headroom import Headroom, headroom
 from verify.observation import read_folder
-from verify.report import print_wide
+from verify.report import print_wide, say
 from verify.tolerances import load
 
 __all__ = ["diff", "tolerances"]
@@ -86,5 +86,5 @@ def diff(before: Path, after: Path) -> int:
     lines, changed = difference(read(before), read(after))
     console = Console()
     for line in lines:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        say(console, line)
     return 1 if changed else 0

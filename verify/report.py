@@ -28,6 +28,7 @@ __all__ = [
     "print_killings",
     "print_summary",
     "print_table",
+    "say",
     "worst_text",
 ]
 
@@ -94,6 +95,11 @@ def print_table(console: Console, results: Sequence[CaseResult]) -> None:
     print_wide(console, table, sum(widths[:shown]) + 2 * shown)
 
 
+def say(console: Console, line: str) -> None:
+    """Print a line as it is: neither styled nor wrapped."""
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
 def print_wide(console: Console, table: Table, width: int = 4000) -> None:
     """Print a table in full width, whatever the terminal's; no padding where there is none."""
     if console.is_terminal and console.width >= width:
@@ -118,7 +124,7 @@ def print_findings(console: Console, findings: Sequence[Finding]) -> None:
     for finding in findings:
         console.print()
         for line in _told(finding):
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+            say(console, line)
 
 
 def _told(finding: Finding) -> list[str]:
@@ -160,7 +166,7 @@ def print_faults(console: Console, results: Sequence[Result], line: str) -> None
         if result.verdict == "FAIL":
             console.print()
             for text in _faults(result, line):
-                console.print(text, markup=False, highlight=False, soft_wrap=True)
+                say(console, text)
 
 
 def _faults(result: Result, line: str) -> list[str]:
@@ -190,22 +196,22 @@ def print_summary(
     ]
     for (key, why), count in Counter(accepted).items():
         line = f"KNOWN {count} by {key}: {why}"
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        say(console, line)
     skipped = (r for r in results if r.verdict == "SKIPPED")
     for (name, why), count in Counter(
         (r.case.engine, r.listed or r.reason) for r in skipped
     ).items():
         line = f"SKIPPED {count} on {name}: {why}"
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        say(console, line)
     for check in checks:
         if check.verdict == "SKIPPED":
             line = f"SKIPPED {check.check.name}: {check.reason}"
-            console.print(line, highlight=False, markup=False, soft_wrap=True)
+            say(console, line)
     verdicts = [result.verdict for result in results] + [check.verdict for check in checks]
     counts = Counter(verdicts)
     told = ", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "no cases"
     line = f"{told}; seed {seed}; record in {out / 'record.json'}"
-    console.print(line, highlight=False, markup=False, soft_wrap=True)
+    say(console, line)
 
 
 def junit(path: Path, results: Sequence[CaseResult], checks: Sequence[Result] = ()) -> None:

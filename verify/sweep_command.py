@@ -154,10 +154,10 @@ def sweep_cases(
                 raise gates.CouldNotVerify(why)
             target = gates.register(order)
         except gates.CouldNotVerify as error:
-            _say(console, f"nothing was executed: {error}")
+            report.say(console, f"nothing was executed: {error}")
             return 3
         except gates.DoNotShip as error:
-            _say(console, f"{order.library.path.name}: {error}")
+            report.say(console, f"{order.library.path.name}: {error}")
             return 1
         job = replace(job, target=target, runner=Tensorrt(target.plugin))
     if observe:
@@ -181,7 +181,7 @@ def sweep_cases(
     _print(console, results)
     for result in results:
         if result.speed:
-            _say(console, f"{result.case.id}: {result.speed}")
+            report.say(console, f"{result.case.id}: {result.speed}")
     report.print_findings(console, [f for result in results for f in result.findings])
     where = job.observe if sample else out
     counts = Counter(result.verdict for result in results)
@@ -192,10 +192,6 @@ def sweep_cases(
         if result.unobserved:
             raise InputError(result.unobserved)
     return _exit_code(results)
-
-
-def _say(console: Console, line: str) -> None:
-    console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _same_machine(path: Path, runner: Executor | Builder) -> None:
