@@ -62,9 +62,23 @@ def test_fp32_inputs_of_every_band_are_within_the_promise(
 
 
 def test_the_formula_s_own_seams_are_within_the_promise(exact_mish: Exact, within: Within) -> None:
-    seams = [oracle._HIGH, oracle._LOW, oracle._ZERO, 354.89, 709.78, -708.4, -745.13]
+    near = oracle.SERIES_BELOW
+    seams = [oracle._HIGH, oracle._LOW, oracle._ZERO, near, -near, 354.89, 709.78, -708.4, -745.13]
     x = [math.nextafter(s, to) for s in seams for to in (-math.inf, s, math.inf)]
     assert_within(np.array([*x, 5e-324, -5e-324, 1.7e308, -1.7e308]), exact_mish, within)
+
+
+def test_the_series_around_zero_is_within_the_promise(exact_mish: Exact, within: Within) -> None:
+    rng = np.random.default_rng(0)
+    x = np.ldexp(rng.uniform(0.5, 1, 20_000), rng.integers(-40, -20, 20_000))
+    x *= rng.choice([-1, 1], len(x))
+    assert_within(x, exact_mish, within)
+    small = x[np.abs(x) < oracle.SERIES_BELOW]
+    # In a block of its own, and beside larger numbers, NaN and what would overflow.
+    np.testing.assert_array_equal(mish(x)[np.abs(x) < oracle.SERIES_BELOW], mish(small))
+    beside = mish(np.concatenate([small, [math.nan, 1e308, -1e308]]))
+    np.testing.assert_array_equal(beside[: len(small)], mish(small))
+    assert math.isnan(beside[-3])
 
 
 def test_special_values_are_what_they_should_be() -> None:

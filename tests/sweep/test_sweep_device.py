@@ -321,7 +321,7 @@ def test_every_bit_pattern_is_in_the_segment_that_the_host_puts_it_in(precision:
     kinds = np.array([found[i].kind for i in index])
     with np.errstate(invalid="ignore"):
         certain = {
-            1: wide * 0.6,
+            1: wide * (0.6 + 0.32 * wide),
             2: wide,
             3: np.full(len(wide), -0.0),
             4: np.full(len(wide), np.nan),
@@ -546,16 +546,15 @@ def lossy(x: Array, precision: Precision) -> Array:
     return precision.from_bits(bits)
 
 
-# Units of every round: the ends of bands and of what is flushed, all kinds of NaN, and in _TIES,
-# from 2**-56 to 2**-46, where errors are multiples of 1 / 5 ULP but for less than the oracles'
-# uncertainty; and in each round where its errors are largest.
+# Units of every round: the ends of bands and of what is flushed, all kinds of NaN, those around
+# 2**-56 to 2**-46, where errors are multiples of 1 / 5 ULP but for next to nothing, and in each
+# round where its errors are largest.
 _ROUND = 128
 _UNITS = (
     0, 3, 126, 127, 142, 143, 150, 157, 161, 249, 250, 255, 256, 260, 262, 265, 383, 384, 509, 510,
     511, 512, 515, 638, 639, 654, 662, 673, 761, 762, 766, 767, 770, 774, 778, 779, 785, 1021, 1022,
     1023,
 )  # fmt: skip
-_TIES = {*range(142, 162), *range(654, 674)}
 
 
 @pytest.mark.parametrize("form", ["plugin", "composed"])
@@ -578,8 +577,7 @@ def test_the_host_settles_next_to_nothing_of_what_is_as_expected(
         edges = sum(first <= one.first >> 22 < first + _ROUND for one in made)
         assert found["mixed"] <= LEAF * edges
         assert found["worst"] <= 2 * LEAF
-        few = sum(unit_size(FP32) >> (6 if unit in _TIES else 15) for unit in units)
-        assert found["doubtful"] <= few
+        assert found["doubtful"] <= len(units) * unit_size(FP32) >> 15
 
 
 def _sparse(gpu: Device, first: int, outputs: dict[int, Array]) -> Answer:
@@ -626,7 +624,7 @@ def test_ties_are_tallied_as_on_the_host(
     gpu = Device(kernels(FP32), load().limits(case, "8.6.0"), case)
     y = {"plugin": passed, "composed": lossy}[form](inputs(span, unit), FP32)
     found = gpu.settlement(span, y, room=32)
-    assert found.settled["worst"] + found.settled["doubtful"] > 1 << 12
+    assert found.settled["worst"] + found.settled["doubtful"] <= 2 * LEAF
     assert plain((found.tally, found.digests)) == plain(host(case, gpu.limits, span, y))
 
 
@@ -634,10 +632,12 @@ def test_doubtful_elements_without_room_are_left_to_the_host(
     kernels: Callable[[Precision], ctypes.CDLL],
 ) -> None:
     case = parse("composed-alone-fp32-tensorrt")
-    gpu, span = Device(kernels(FP32), load().limits(case, "8.6.0"), case), Span(FP32, 143, 144)
-    y = lossy(inputs(span, 143), FP32)
+    gpu, span = Device(kernels(FP32), load().limits(case, "8.6.0"), case), Span(FP32, 262, 263)
+    # Where Mish is x but for less than the uncertainty, one ULP more is on the edge of a bucket.
+    x = inputs(span, 262)
+    y = np.where(x > 18, np.nextafter(x, np.float32(np.inf)), right(x, FP32))
     made = segments(FP32, gpu.limits)
-    every = gpu.settlement(span, y, room=32)
+    every = gpu.settlement(span, y, room=LEAF)
     assert every.settled["crowded"] == 0
     answer = gpu.answer(span, y, room=1)
     some = settle(answer, case, made, gpu.limits)

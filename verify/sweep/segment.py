@@ -10,7 +10,7 @@ import numpy as np
 
 from verify.bands import BANDS, bands, bisect, classify
 from verify.errors import InputError
-from verify.oracle import mish
+from verify.oracle import SERIES_BELOW, mish
 from verify.precision import Array, Precision
 from verify.sweep.checksum import LEAF
 from verify.tolerances import RESULTS, Limits
@@ -18,15 +18,12 @@ from verify.tolerances import RESULTS, Limits
 __all__ = ["KINDS", "Segment", "segments", "uncertainty"]
 
 # What is expected in a segment, in the order of comparison.cu's Kind. In all but the first a
-# device returns what the host's oracle returns, to the last bit.
-KINDS = ("mish", "linear", "identity", "minus zero", "nan")
-_MISH, _LINEAR, _IDENTITY, _ZERO, _NAN = range(len(KINDS))
+# device returns what the host's oracle returns, to the last bit. Of the series that is needed:
+# where x**2 vanishes beside x, errors are multiples of 1 / 5 ULP, and millions of results lie on
+# the edge of a bucket.
+KINDS = ("mish", "series", "identity", "minus zero", "nan")
+_MISH, _SERIES, _IDENTITY, _ZERO, _NAN = range(len(KINDS))
 
-# Below this size e**x is 1 in float64, and n / (n + 2) is 3 / 5: also by an exponential that is
-# not correctly rounded, if it is within 7 / 8 ULP (one below 1 is 2**-53). It is no smaller, as
-# just above it errors are multiples of 1 / 5 ULP but for less than the oracles' uncertainty: many
-# are on the edge of a bucket, or the largest.
-_LINEAR_BELOW = 2.0**-56
 # From here on n > 2**55, so that n + 2 is n in float64, and n / (n + 2) is 1.
 _IDENTITY_FROM = 20.0
 # 2**p ULP times this: up to there an error's own rounding, 2**-53 relative on either side, is less
@@ -100,8 +97,8 @@ def _segment(first: int, end: int, precision: Precision, limits: Limits) -> Segm
     kind = _MISH
     if np.isnan(x):
         kind = _NAN
-    elif abs(x) < _LINEAR_BELOW:
-        kind = _LINEAR
+    elif abs(x) < SERIES_BELOW:
+        kind = _SERIES
     elif x >= _IDENTITY_FROM:
         kind = _IDENTITY
     elif y == 0:
@@ -154,7 +151,7 @@ def _predicates(precision: Precision, limits: Limits) -> Iterator[tuple[float, f
     """Functions of x, float64, that change once between two numbers, from False to True."""
     top, normal = precision.max_finite, precision.smallest_normal
     edges = [_from(band.low) for band in bands(precision)[1:-1]]
-    edges += [_above(-_LINEAR_BELOW), _from(_LINEAR_BELOW), _from(_IDENTITY_FROM)]
+    edges += [_above(-SERIES_BELOW), _from(SERIES_BELOW), _from(_IDENTITY_FROM)]
     for deviation in limits.deviations:
         low, high = deviation.x
         if deviation.kind in ("ulp", "nan"):
