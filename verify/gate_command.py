@@ -26,9 +26,10 @@ from verify.command import (
     record_of,
 )
 from verify.count import spaced
-from verify.engines import Builder, Executor, engine
+from verify.engines import Builder, Executor, engine, execution
 from verify.engines.inspection import reformats
 from verify.engines.tensorrt import Tensorrt
+from verify.engines.worker import Worker
 from verify.errors import InputError
 from verify.gate import Outcome
 from verify.mutants import CHECKS
@@ -97,9 +98,11 @@ def gate(
                         shares=not cases and all(check.plans for check in plumbing),
                     )
                 )
+                worker = Worker()
+                stack.callback(worker.close)
+                worker.begin(execution.start)  # meanwhile the library is looked at
                 target = gates.register(order)
-                runner = Tensorrt(target.plugin)
-                stack.callback(runner.close)
+                runner = Tensorrt(target.plugin, worker=worker)
                 if observe:  # the plugin is known now
                     can_observe(observe, cases, checks, runner)
                 last = _run(

@@ -122,3 +122,34 @@ def test_no_worker_outlives_a_killed_parent(native: Native, tmp_path: Path) -> N
     while alive(pid) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not alive(pid)
+
+
+def test_what_was_begun_is_waited_for_and_its_answer_is_lost(worker: Worker) -> None:
+    worker.begin(time.sleep, 0.3)
+    worker.begin(os.getenv, "PATH")  # the process is there: nothing to begin
+    start = time.monotonic()
+    assert worker.call(os.getenv, "VERIFY_TEST") == "here"
+    assert time.monotonic() - start > 0.1
+    assert worker.call(math.sqrt, 4.0) == 2.0
+    assert worker.starts == 1
+
+
+def test_what_was_begun_and_raised_is_no_matter(worker: Worker) -> None:
+    worker.begin(math.sqrt, -1.0)
+    assert worker.call(math.sqrt, 4.0) == 2.0
+
+
+def test_what_was_begun_and_broke_down_is_told_by_the_next_call(worker: Worker) -> None:
+    worker.begin(os._exit, 3)
+    with pytest.raises(Died, match="ended itself with exit code 3"):
+        worker.call(math.sqrt, 4.0)
+    assert worker.call(math.sqrt, 4.0) == 2.0
+
+
+def test_what_was_begun_and_hangs_takes_the_next_calls_time(worker: Worker) -> None:
+    worker.begin(time.sleep, 60.0)
+    with pytest.raises(TimedOut, match=r"did not answer within 0\.2 s"):
+        worker.call(math.sqrt, 4.0, seconds=0.2)
+    worker.begin(time.sleep, 60.0)
+    worker.close()
+    assert not worker.alive

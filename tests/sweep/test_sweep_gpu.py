@@ -69,10 +69,16 @@ def _swept(
 ) -> list[dict[str, Any]]:
     """Everything a record says of each span but for times and the plan."""
     case = parse(case_id)
-    model = model_of(case)
-    device, found = Device(runner, case, model, limits, trusted=trusted), []
+    device = Device(runner, case, model_of(case), limits, trusted=trusted)
+    return _swept_by(device, runner, case_id, spans, limits)
+
+
+def _swept_by(
+    device: Device, runner: Tensorrt, case_id: str, spans: Sequence[Span], limits: Limits
+) -> list[dict[str, Any]]:
+    case, found = parse(case_id), []
     for span in spans:
-        record, ended = sweep(device, runner, case, model, limits, span)
+        record, ended = sweep(device, runner, case, model_of(case), limits, span)
         assert ended is None
         found.append(record.model_dump(mode="json", exclude={"timing", "plan"}))
     device.close()
@@ -155,8 +161,7 @@ def test_out_of_memory_means_smaller_chunks(runner: Tensorrt) -> None:
             case = parse(COMPOSED)
             device = Device(runner, case, model_of(case), limits)
             assert device.round < devices.sizes(FP32)[0][1]
-            device.close()
-            assert _swept(runner, COMPOSED, [span], limits) == small
+            assert _swept_by(device, runner, COMPOSED, [span], limits) == small
         finally:
             other.communicate("")
 

@@ -25,7 +25,7 @@ from verify.engines.registry import load
 from verify.library import Library
 from verify.precision import Array, by_name
 
-__all__ = ["Opened", "build", "information", "open_plan", "run_plan"]
+__all__ = ["Opened", "build", "information", "open_plan", "run_plan", "start"]
 
 _NO_MEMORY = "the GPU is out of memory"
 _KEPT = 64  # plans open at a time; the one that was not used for longest goes first
@@ -108,6 +108,15 @@ class _Plan:
 
 
 _plans: OrderedDict[str, _Plan] = OrderedDict()
+_builders: list[Any] = []  # one at most: with the last one TensorRT unloads what all need
+
+
+def start() -> None:
+    """Start CUDA and TensorRT's builder, which takes seconds and needs no plugin."""
+    from polygraphy.backend.trt import create_network
+
+    if not _builders:
+        _builders.append(create_network()[0])
 
 
 def open_plan(recipe: Recipe, library: Library | None, preload: tuple[str, ...]) -> Opened:

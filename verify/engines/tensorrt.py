@@ -60,16 +60,23 @@ class Tensorrt:
     """The engine ``tensorrt``, with a plugin library or without.
 
     ``tactic_sources`` False builds every plan without cuBLAS and cuDNN. Plans stay open in the
-    worker and are found again, whoever asks for them.
+    worker and are found again, whoever asks for them. ``worker``: one that was started
+    beforehand, for this plugin alone.
     """
 
     name = "tensorrt"
 
-    def __init__(self, plugin: Plugin | None = None, *, tactic_sources: bool | None = None) -> None:
+    def __init__(
+        self,
+        plugin: Plugin | None = None,
+        *,
+        tactic_sources: bool | None = None,
+        worker: Worker | None = None,
+    ) -> None:
         self.plugin = plugin
         self._tactic_sources = tactic_sources
         # Without a plugin every object shares one process: its start costs seconds.
-        self._worker = _shared_worker() if plugin is None else Worker()
+        self._worker = worker or (_shared_worker() if plugin is None else Worker())
         self.static = False  # the plugin was found to refuse dynamic shapes
 
     def status(self) -> Status:

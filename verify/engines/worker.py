@@ -38,8 +38,19 @@ class Worker:
         self._environment = dict(environment or {})
         self._process: Any = None
         self._pipe: Any = None
+        self._begun = False  # a call is under way that nobody waits for yet
         self._log = -1  # a file without a name: nothing is left of it, whatever ends us
         self.starts = 0  # processes so far; what a dead one kept is gone
+
+    def begin(self, function: Callable[..., Any], *arguments: Any) -> None:
+        """Start the process and a function in it; the next call waits for that first.
+
+        What it returns or raises is lost: it only makes the next call faster.
+        """
+        if self._process is None:
+            self._start()
+            self._pipe.send((function, arguments))
+            self._begun = True
 
     def call(
         self, function: Callable[..., Any], *arguments: Any, seconds: float | None = None
@@ -52,8 +63,13 @@ class Worker:
             self._start()
         value: Any
         try:
-            self._pipe.send((function, arguments))
-            answered = self._pipe.poll(seconds)
+            answered = not self._begun or self._pipe.poll(seconds)
+            if answered:
+                if self._begun:
+                    self._pipe.recv()
+                    self._begun = False
+                self._pipe.send((function, arguments))
+                answered = self._pipe.poll(seconds)
             failed, value = self._pipe.recv() if answered else (False, None)
         except (EOFError, BrokenPipeError, ConnectionResetError):
             raise Died(self._end()) from None
@@ -116,6 +132,7 @@ class Worker:
     def _end(self, *, kill: bool = False) -> str:
         """Wait for the process, or kill it; how it ended."""
         process, self._process = self._process, None
+        self._begun = False
         atexit.unregister(self.close)
         self._pipe.close()
         if kill:

@@ -25,7 +25,7 @@ _END = 60.0  # seconds for a process to end by itself
 
 def groups() -> int:
     """How many processes share the checks: each has to start CUDA and TensorRT."""
-    return max(1, min(3, len(os.sched_getaffinity(0)) // 4))
+    return max(1, min(5, len(os.sched_getaffinity(0)) // 3))
 
 
 class Plumbing:
