@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from verify.engines.inspection import Layer, Unreadable, layers_of, reformats
+from verify.engines.recipe import PLUGIN_LEVEL
 from verify.plumbing import abi
 from verify.plumbing.check import Broken, Skipped, Subject
 from verify.plumbing.device import Device, Memory
@@ -432,6 +433,7 @@ class Bench:
         config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
         if not self.subject.tactic_sources:
             config.set_tactic_sources(0)
+        config.builder_optimization_level = PLUGIN_LEVEL
         if self.subject.obey and "fp16" in (precision, out):
             config.set_flag(flag.FP16)
             config.set_flag(flag.OBEY_PRECISION_CONSTRAINTS)
