@@ -10,22 +10,13 @@ from typing import Any
 
 from verify.engines.version import Strategy
 
-__all__ = [
-    "PLUGIN_DOMAIN",
-    "PLUGIN_LEVEL",
-    "Model",
-    "PluginName",
-    "Recipe",
-    "fix_shape",
-    "read",
-    "recipe",
-]
+__all__ = ["PLUGIN_DOMAIN", "Model", "PluginName", "Recipe", "fix_shape", "read", "recipe"]
 
 PLUGIN_DOMAIN = "mish"  # of plugin nodes in `models`; a test compares
 
 _LARGEST = 1 << 22  # elements of the largest tensor in the profile; every sample fits
 _USUAL = 4096
-PLUGIN_LEVEL = 1  # the lowest at which the builder still times what it chooses
+_PLUGIN_LEVEL = 1  # the lowest at which the builder still times what it chooses
 _LARGEST_BATCH = 1 << 15  # images of a convolution: a kernel may count them in a grid's y or z
 
 
@@ -115,7 +106,7 @@ def recipe(
         tactic_sources=tactic_sources,
         # The plugin is what it is; to time many kernels for what stands around it takes half a
         # minute a convolution, and changes nothing that is tested.
-        optimization_level=PLUGIN_LEVEL if plugin and about.plugins else None,
+        optimization_level=_PLUGIN_LEVEL if plugin and about.plugins else None,
     )
 
 

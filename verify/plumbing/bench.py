@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from verify.engines.inspection import Layer, Unreadable, layers_of, reformats
-from verify.engines.recipe import PLUGIN_LEVEL
 from verify.plumbing import abi
 from verify.plumbing.check import Broken, Skipped, Subject
 from verify.plumbing.device import Device, Memory
@@ -23,6 +22,7 @@ from verify.plumbing.tensor import KINDS, LINEAR, Bits, Kind, Layout, Region, va
 __all__ = ["LONGEST", "Bench", "Context", "Plan", "Ran", "Unbuilt", "churned", "tile"]
 
 LONGEST = (1 << 24) + 1  # elements of the dynamic plan of rank 1
+_LEVEL = 0  # what the builder chooses around the plugin is of no interest, and takes it seconds
 _BATCH = 1 << 16  # elements of a plain run: a multiple of every block and vector
 _M_PERTURB = -6  # malloc.h: fill what is freed, and what is allocated, with a byte
 
@@ -433,7 +433,7 @@ class Bench:
         config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
         if not self.subject.tactic_sources:
             config.set_tactic_sources(0)
-        config.builder_optimization_level = PLUGIN_LEVEL
+        config.builder_optimization_level = _LEVEL
         if self.subject.obey and "fp16" in (precision, out):
             config.set_flag(flag.FP16)
             config.set_flag(flag.OBEY_PRECISION_CONSTRAINTS)

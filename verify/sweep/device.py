@@ -28,13 +28,13 @@ _BUILDING, _ROUND = 600.0, 1200.0
 def sizes(precision: Precision) -> tuple[tuple[int, int], ...]:
     """Inputs of a chunk and of a round to try, the largest first.
 
-    A round of 2**29 fp32 inputs takes 2 GiB for its outputs, and there are two at a time. It is
-    long enough for the host to settle the one before meanwhile, and short as the last one is
-    settled while the GPU waits.
+    A round of 2**30 fp32 inputs takes 4 GiB for its outputs, and there are two at a time. It is
+    long, as what the host does for each hardly depends on its length; and several, as the last one
+    is settled while the GPU waits.
     """
     if precision.total_bits == 16:
         return ((1 << 16, 1 << 16),)
-    return tuple((1 << c, 1 << r) for c, r in ((26, 29), (26, 28), (25, 26), (24, 24), (22, 22)))
+    return tuple((1 << c, 1 << r) for c, r in ((27, 30), (26, 28), (25, 26), (24, 24), (22, 22)))
 
 
 class Device:
