@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import configuration, settings
 
+from verify.plumbing.check import Subject
+
 ROOT = Path(__file__).resolve().parents[1]
 
 # Nothing is written to the current folder, not even Hypothesis's own caches.
@@ -49,3 +51,27 @@ def native_plugin(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, st
         return library
 
     return make
+
+
+@pytest.fixture
+def subject() -> Subject:
+    """A plugin for TensorRT 8.6 that there is no library of."""
+    return Subject(
+        library="",
+        preload=(),
+        tensorrt="",
+        op="MishExact",
+        version="1",
+        namespace="",
+        fields=(),
+        precisions=("fp32",),
+        required=("fp32",),
+        lacking=(),
+        on_request=False,
+        static=False,
+        obey=True,
+        typed=False,
+        tactic_sources=False,
+        largest=2**31 - 1,
+        largest_rank=7,
+    )

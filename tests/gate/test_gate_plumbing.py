@@ -32,25 +32,6 @@ FAIL = Result(
 )
 SKIPPED = Result(table.by_name("unload"), "SKIPPED", "it can't be unloaded")
 ERROR = Result(table.by_name("huge"), "ERROR", "the check itself broke down: KeyError: 'x'")
-SUBJECT = Subject(
-    library="/opt/libfoo.so",
-    preload=(),
-    tensorrt="",
-    op="MishExact",
-    version="1",
-    namespace="",
-    fields=(("scale", "FLOAT32", 1.5),),
-    precisions=("fp32",),
-    required=("fp32",),
-    lacking=(),
-    on_request=False,
-    static=False,
-    obey=True,
-    typed=False,
-    tactic_sources=False,
-    largest=2**31 - 1,
-    largest_rank=7,
-)
 
 
 @pytest.mark.parametrize(
@@ -135,12 +116,13 @@ def test_bad_checks_are_refused_in_one_line(
 
 
 def test_a_findings_folder_stands_on_its_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, subject: Subject
 ) -> None:
     monkeypatch.setenv("VERIFY_NESTED", "1")  # the line is not tried
     library = tmp_path / "libfoo.so"
     library.write_bytes(b"")
-    subject = replace(SUBJECT, library=str(library))
+    fields = (("scale", "FLOAT32", 1.5),)
+    subject = replace(subject, library=str(library), fields=fields)
     results = replay.store([PASS, FAIL], subject, tmp_path / "findings")
     assert (results[0].folder, results[0].line) == ("", "")
     folder = Path(results[1].folder)
@@ -172,11 +154,13 @@ def test_a_findings_folder_stands_on_its_own(
     assert not list(folder.parent.glob(".*"))
 
 
-def test_again_tells_how_the_process_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_again_tells_how_the_process_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, subject: Subject
+) -> None:
     monkeypatch.setenv("VERIFY_NESTED", "1")
     library = tmp_path / "libfoo.so"
     library.write_bytes(b"")
-    (result,) = replay.store([FAIL], replace(SUBJECT, library=str(library)), tmp_path)
+    (result,) = replay.store([FAIL], replace(subject, library=str(library)), tmp_path)
     worker = Path(result.folder) / "verify" / "plumbing" / "worker.py"
     original = worker.read_text()
     for statement, code, words in [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,26 +31,6 @@ __attribute__((noinline)) void smash(volatile char *end) {{
 
 int act(void) {{ {statements} return 0; }}
 """
-
-_SUBJECT = Subject(
-    library="",
-    preload=(),
-    tensorrt="",
-    op="MishExact",
-    version="1",
-    namespace="",
-    fields=(),
-    precisions=("fp32",),
-    required=("fp32",),
-    lacking=(),
-    on_request=False,
-    static=False,
-    obey=True,
-    typed=False,
-    tactic_sources=False,
-    largest=2**31 - 1,
-    largest_rank=7,
-)
 
 # What the tests' own checks do, in a module that a new process can import.
 _CHECKS = '''
@@ -145,25 +126,17 @@ def faulty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
 
 
 @pytest.fixture
-def subject() -> Subject:
-    """A plugin that there is no library of."""
-    return _SUBJECT
-
-
-@pytest.fixture
-def native(tmp_path: Path) -> Native:
+def native(tmp_path: Path, subject: Subject) -> Native:
     """native(statements): a subject whose library runs C statements when it is told to act."""
     compiler = shutil.which("gcc") or shutil.which("cc")
     if compiler is None:
         pytest.skip("there is no C compiler")
 
     def build(statements: str) -> Subject:
-        from dataclasses import replace
-
         source, library = tmp_path / "native.c", tmp_path / "native.so"
         source.write_text(_SOURCE.format(statements=statements))
         options = ["-shared", "-fPIC", "-w", "-O0", "-fstack-protector-all"]
         subprocess.run([compiler, *options, "-o", str(library), str(source)], check=True)
-        return replace(_SUBJECT, library=str(library))
+        return replace(subject, library=str(library))
 
     return build

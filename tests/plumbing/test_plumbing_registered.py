@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -68,30 +69,22 @@ def worker() -> Iterator[Worker]:
     made.close()
 
 
-def caught(worker: Worker, library: Path) -> dict[str, tuple[str, ...]]:
+def caught(worker: Worker, library: Path, subject: Subject) -> dict[str, tuple[str, ...]]:
     """The faults that each check finds, of those that find any."""
     lister = Worker()  # what is heard while a library is loaded is heard once in a process
     found: Listing = lister.call(listing, read(library), ())
     lister.close()
     (creator,) = found.creators
-    subject = Subject(
+    subject = replace(
+        subject,
         library=str(library),
-        preload=(),
         tensorrt=found.tensorrt,
         op=creator.name.op,
         version=creator.name.version,
         namespace=creator.name.namespace,
         fields=tuple((field.name, field.kind, None) for field in creator.fields),
         precisions=("fp32", "fp16"),
-        required=("fp32",),
-        lacking=(),
         on_request=found.on_request,
-        static=False,
-        obey=True,
-        typed=False,
-        tactic_sources=False,
-        largest=2**31 - 1,
-        largest_rank=7,
     )
     worker.call(without_gpu)
     assert worker.call(inside.load, subject) == ""
@@ -107,11 +100,13 @@ def caught(worker: Worker, library: Path) -> dict[str, tuple[str, ...]]:
 
 @pytest.mark.headers
 @pytest.mark.parametrize("name", RIGHT)
-def test_a_right_plugin_passes(worker: Worker, folder: Path, name: str) -> None:
-    assert caught(worker, folder / f"{name}.so") == {}
+def test_a_right_plugin_passes(worker: Worker, folder: Path, subject: Subject, name: str) -> None:
+    assert caught(worker, folder / f"{name}.so", subject) == {}
 
 
 @pytest.mark.headers
 @pytest.mark.parametrize("name", WRONG)
-def test_a_wrong_plugin_is_caught_by_its_check(worker: Worker, folder: Path, name: str) -> None:
-    assert WRONG[name] in caught(worker, folder / f"{name}.so")
+def test_a_wrong_plugin_is_caught_by_its_check(
+    worker: Worker, folder: Path, subject: Subject, name: str
+) -> None:
+    assert WRONG[name] in caught(worker, folder / f"{name}.so", subject)
