@@ -87,6 +87,17 @@ def test_layouts_are_named_as_tensorrt_names_them() -> None:
         text.replace("Row major linear FP32", "Two wide channel vectorized row major FP16 format")
     )
     assert (layer.inputs[0].layout, layer.inputs[0].precision) == ("CHW2", "fp16")
+    for said, name in (
+        ("Channel major FP16 format where channel % 8 == 0 with 3 spatial dimensions", "DHWC8"),
+        ("Channel major FP16 format where channel % 16 == 0", "HWC16"),
+        ("Thirty-two wide channel vectorized row major Int8 format", "CHW32"),
+        (
+            "Thirty-two wide channel vectorized row major Int8 format with 3 spatial dimensions",
+            "CDHW32",
+        ),
+    ):
+        (layer,) = layers_of(text.replace("Row major linear FP32", said))
+        assert layer.inputs[0].layout == name
 
 
 def test_control_characters_between_names_are_no_fault() -> None:

@@ -158,12 +158,13 @@ def _tensor(entry: Mapping[str, Any]) -> PlanTensor:
 
 def _layout(said: str, words: list[str]) -> str:
     """TensorRT's name of a layout, as ``TensorFormat`` has it, out of a sentence."""
+    depth = "D" if "3 spatial dimensions" in said else ""
     packed = re.search(r"channel major .*channel % (\d+) == 0", said)
     if packed:
-        return f"HWC{packed[1]}"
+        return f"{depth}HWC{packed[1]}"
     if "channel major" in said:
-        return "HWC"
+        return f"{depth}HWC"
     if "wide" in words:
         count = next((_COUNTS[word] for word in words if word in _COUNTS), 0)
-        return f"CHW{count}" if count else ""
+        return f"C{depth}HW{count}" if count else ""
     return "LINEAR" if "linear" in words or len(words) == 1 else ""
