@@ -49,7 +49,9 @@ def run(check: Check, subject: Subject, seconds: float) -> Answer:
     with tempfile.TemporaryDirectory() as folder:
         given, made = Path(folder) / "given", Path(folder) / "made"
         given.write_bytes(pickle.dumps((check, subject)))
-        words = [program(), "--tool", "memcheck", "--error-exitcode", str(_FOUND)]
+        # Calls that fail are no access out of bounds: CUDA's own bindings try some.
+        words = [program(), "--tool", "memcheck", "--report-api-errors", "no"]
+        words += ["--error-exitcode", str(_FOUND)]
         words += [sys.executable, "-c", _SCRIPT, str(given), str(made)]
         path = [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")]
         try:
@@ -70,7 +72,7 @@ def run(check: Check, subject: Subject, seconds: float) -> Answer:
         except OSError as error:
             return Answer(error=f"{NAME}: {error.strerror}")
         answer = pickle.loads(made.read_bytes()) if made.exists() else None
-    reported = re.findall(r"^=+ (Invalid .*|Program hit .*|Address .*)$", done.stdout, re.MULTILINE)
+    reported = re.findall(r"^=+ (Invalid .*|Address .*)$", done.stdout, re.MULTILINE)
     if done.returncode == _FOUND:
         said = "; ".join(dict.fromkeys(line.strip() for line in reported[:3]))
         count = 1 if answer is None else answer.count
