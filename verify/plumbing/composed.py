@@ -17,13 +17,15 @@ __all__ = ["network"]
 _SHAPE = (2, 6, 4, 5)
 _ORDER = (0, 2, 3, 1)  # a permutation that moves every element
 _BACK = (0, 3, 1, 2)
+_BEHIND = 3
 
 
 def network(bench: Bench, tally: Tally) -> None:
     """Between layers that only move elements, its own results marked as outputs or not.
 
-    Concatenations along the first axis are written in place by what feeds them. Not quick: also
-    between element-wise layers, which may work in place.
+    One behind the other, too, with nothing between. Concatenations along the first axis are
+    written in place by what feeds them. Not quick: also between element-wise layers, which may
+    work in place.
     """
     for precision in bench.subject.precisions:
         x = bench.pair(precision, math.prod(_SHAPE))[0]
@@ -41,6 +43,18 @@ def network(bench: Bench, tally: Tally) -> None:
                 for name, actual in zip(names, _run(bench, plan, x, due, names), strict=True):
                     fault = value_fault(actual, due[name], plan.kind)
                     tally.expect(f"{where}, {name}, run {run}", fault)
+        plan = bench.build(
+            precision,
+            _SHAPE,
+            lambda network, x, p=precision: _behind(bench, network, x, p),  # type: ignore[misc]
+            layouts=None,
+        )
+        for count in range(_BEHIND):
+            due["behind"] = bench.alone(precision, due["behind"] if count else x)
+        for run in (1, 2):
+            (actual,) = _run(bench, plan, x, due, ("behind",))
+            fault = value_fault(actual, due["behind"], plan.kind)
+            tally.expect(f"{precision}, {_BEHIND} in a row, run {run}", fault)
         if not bench.subject.quick:
             plan = bench.build(
                 precision,
@@ -69,6 +83,13 @@ def _moved(bench: Bench, network: Any, x: Any, precision: str, marked: bool) -> 
     last = bench.layer(network, joined, precision)
     again = _joined(bench, network, [first, x], precision)
     return [last, again, *((between, inner) if marked else ())]
+
+
+def _behind(bench: Bench, network: Any, x: Any, precision: str) -> list[Any]:
+    """X -> mish -> mish -> mish: each reads what the one before has just written."""
+    for _ in range(_BEHIND):
+        x = bench.layer(network, x, precision)
+    return [x]
 
 
 def _due(bench: Bench, precision: str, x: Bits) -> dict[str, Bits]:

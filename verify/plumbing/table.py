@@ -133,7 +133,11 @@ CHECKS: tuple[Check, ...] = (
     Check("addresses", "it is right wherever input and output lie", shaped.addresses),
     Check("input", "the input is unchanged", kept.input_kept),
     Check("bounds", "nothing is written outside of the output", kept.bounds),
-    Check("workspace", "nothing is written outside of its workspace", kept.workspace),
+    Check(
+        "workspace",
+        "nothing is written outside of its workspace, or expected to stay in it",
+        kept.workspace,
+    ),
     Check(
         "stream", "it keeps to the order of a non-blocking stream behind long work", ordered.stream
     ),
