@@ -60,6 +60,17 @@ def nothing(bench, tally):
     pass
 
 
+def missing(bench, tally):
+    tally.expect("", "")
+    tally.miss("fp32 CHW32 is claimed")
+    tally.miss("fp16 CHW2 is claimed")
+
+
+def wrong_and_missing(bench, tally):
+    tally.expect("place 5", "too small")
+    tally.miss("fp32 CHW32 is claimed")
+
+
 def refused(bench, tally):
     raise Broken("TensorRT says no")
 

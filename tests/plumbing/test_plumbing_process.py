@@ -132,6 +132,8 @@ def test_every_check_kills_and_every_check_is_told(faulty: Any, native: Native) 
         ("stuck", "FAIL", "CUDA is broken afterwards: cudaErrorIllegalAddress"),
         ("skipped", "SKIPPED", "it has no fields"),
         ("nothing", "ERROR", "the check itself broke down: nothing was compared"),
+        ("missing", "ERROR", "not tested: fp32 CHW32 is claimed"),
+        ("wrong_and_missing", "FAIL", "place 5: too small"),
         ("mistaken", "ERROR", "the check itself broke down: KeyError: 'of the check itself'"),
     ],
 )

@@ -22,6 +22,7 @@ from verify.plumbing import table
 from verify.plumbing import worker as inside
 from verify.plumbing.bench import Bench
 from verify.plumbing.check import Subject
+from verify.plumbing.tensor import FORMATS
 
 CHECKS = ("registry", "fields", "namespace", "serialization", "combinations")
 WRONG = {
@@ -37,6 +38,10 @@ WRONG = {
     "version_changed": "registry",
 }
 RIGHT = ("right", "right_with_field", "reference")
+CLAIMED = {  # beside LINEAR, at ranks 2, 3 and 4
+    "reference": {"fp16 HWC8": (False, True, True)},
+    "chw32_unpadded": {"fp16 HWC8": (False, True, True), "fp32 CHW32": (False, True, True)},
+}
 
 
 def without_gpu() -> None:
@@ -44,12 +49,24 @@ def without_gpu() -> None:
     inside._bench.append(Bench(gpu=False))
 
 
+def claimed() -> dict[str, tuple[bool, ...]]:
+    """What the process' plugin says that it takes."""
+    bench = inside._bench[0]
+    return {
+        f"{precision} {layout.name}": tuple(
+            bench.claims(precision, layout, rank) for rank in (2, 3, 4)
+        )
+        for precision in ("fp32", "fp16")
+        for layout in FORMATS[precision]
+    }
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The libraries that are tested here."""
     if not version_at_hand().startswith("8.6"):
         pytest.skip("TensorRT 8.6 is not installed")
-    names = (*WRONG, *RIGHT)
+    names = (*WRONG, *RIGHT, *CLAIMED)
     ready = Path(os.environ.get("MISH_MUTANTS", "/none")) / "8.6"
     if all((ready / f"{name}.so").is_file() for name in names):
         return ready
@@ -69,8 +86,8 @@ def worker() -> Iterator[Worker]:
     made.close()
 
 
-def caught(worker: Worker, library: Path, subject: Subject) -> dict[str, tuple[str, ...]]:
-    """The faults that each check finds, of those that find any."""
+def take(worker: Worker, library: Path, subject: Subject) -> Subject:
+    """The library as a subject, loaded in the worker."""
     lister = Worker()  # what is heard while a library is loaded is heard once in a process
     found: Listing = lister.call(listing, read(library), ())
     lister.close()
@@ -88,7 +105,12 @@ def caught(worker: Worker, library: Path, subject: Subject) -> dict[str, tuple[s
     )
     worker.call(without_gpu)
     assert worker.call(inside.load, subject) == ""
-    faults = {}
+    return subject
+
+
+def caught(worker: Worker, library: Path, subject: Subject) -> dict[str, tuple[str, ...]]:
+    """The faults that each check finds, of those that find any."""
+    subject, faults = take(worker, library, subject), {}
     for name in CHECKS:
         answer = worker.call(inside.perform, table.by_name(name), subject, seconds=60)
         assert not answer.error
@@ -110,3 +132,15 @@ def test_a_wrong_plugin_is_caught_by_its_check(
     worker: Worker, folder: Path, subject: Subject, name: str
 ) -> None:
     assert WRONG[name] in caught(worker, folder / f"{name}.so", subject)
+
+
+@pytest.mark.headers
+@pytest.mark.parametrize("name", CLAIMED)
+def test_a_plugin_is_asked_what_it_claims(
+    worker: Worker, folder: Path, subject: Subject, name: str
+) -> None:
+    take(worker, folder / f"{name}.so", subject)
+    said = worker.call(claimed)
+    others = {what for what in said if "LINEAR" not in what and any(said[what])}
+    assert {what: said[what] for what in others} == CLAIMED[name]
+    assert said["fp32 LINEAR"] == said["fp16 LINEAR"] == (True, True, True)

@@ -24,6 +24,7 @@ __all__ = ["LONGEST", "Bench", "Context", "Plan", "Ran", "Unbuilt", "churned", "
 LONGEST = (1 << 24) + 1  # elements of the dynamic plan of rank 1
 _LEVEL = 0  # what the builder chooses around the plugin is of no interest, and takes it seconds
 _BATCH = 1 << 16  # elements of a plain run: a multiple of every block and vector
+_DYNAMIC = 3  # PluginVersion::kV2_DYNAMICEXT, in the highest byte of getTensorRTVersion
 _M_PERTURB = -6  # malloc.h: fill what is freed, and what is allocated, with a byte
 
 # NumPy's types for TensorRT's PluginFieldType.
@@ -313,12 +314,14 @@ class Bench:
         out_layout: Layout | None = None,
         refit: bool = False,
         direct: bool = False,
+        level: int | None = _LEVEL,
     ) -> Plan:
         """A plan of the plugin alone, built once; raises Unbuilt.
 
-        ``direct``: no reformat may stand beside the plugin.
+        ``direct``: no reformat may stand beside the plugin. ``level``: the builder's optimization
+        level, None for TensorRT's default.
         """
-        key = (precision, shape, profile, layout, out, out_layout, refit, direct)
+        key = (precision, shape, profile, layout, out, out_layout, refit, direct, level)
         if key not in self._plans:
             try:
                 self._plans[key] = self.build(
@@ -330,6 +333,7 @@ class Bench:
                     out=out,
                     refit=refit,
                     direct=direct,
+                    level=level,
                 )
             except Unbuilt as error:
                 self._plans[key] = error
@@ -362,6 +366,7 @@ class Bench:
         out: str = "",
         refit: bool = False,
         direct: bool = False,
+        level: int | None = _LEVEL,
         builder: Any = None,
         cache: bytes | None = None,
     ) -> Plan:
@@ -374,6 +379,8 @@ class Bench:
         builder = self.builder if builder is None else builder
         network = builder.create_network(self._flags())
         config = self._config(builder, profile, precision, out, refit=refit, direct=direct)
+        if level is not None:
+            config.builder_optimization_level = level
         if cache is not None:
             config.set_timing_cache(config.create_timing_cache(cache), ignore_mismatch=False)
         x = network.add_input("x", self.data_type(precision), shape)
@@ -433,7 +440,6 @@ class Bench:
         config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
         if not self.subject.tactic_sources:
             config.set_tactic_sources(0)
-        config.builder_optimization_level = _LEVEL
         if self.subject.obey and "fp16" in (precision, out):
             config.set_flag(flag.FP16)
             config.set_flag(flag.OBEY_PRECISION_CONSTRAINTS)
@@ -503,7 +509,10 @@ class Bench:
         """`PERIOD` inputs and the plugin's own results for them."""
         if precision not in self._known:
             x = values(KINDS[precision])
-            self._known[precision] = (x, self.alone(precision, x))
+            y = self.alone(precision, x)
+            if (y == KINDS[precision].poison).all():
+                raise Broken(f"run plainly in {precision} it writes nothing to compare with")
+            self._known[precision] = (x, y)
         return self._known[precision]
 
     def pair(self, precision: str, count: int, offset: int = 0) -> tuple[Bits, Bits]:
@@ -512,16 +521,66 @@ class Bench:
         return tile(x, count, offset), tile(y, count, offset)
 
     def claimed(self, precision: str, shape: tuple[int, ...], layout: Layout) -> Plan | None:
-        """A static plan with this format at both ends and no reformat; None where refused."""
+        """A static plan with this format at both ends and no reformat; None where refused.
+
+        What the plugin itself says that it takes is also tried at the builder's default level.
+        """
         if len(shape) < layout.axis and layout is not LINEAR:
             return None
+        plan = self._forced(precision, shape, layout, _LEVEL)
+        if plan is None and self.claims(precision, layout, len(shape)):
+            plan = self._forced(precision, shape, layout, None)
+        return plan
+
+    def _forced(
+        self, precision: str, shape: tuple[int, ...], layout: Layout, level: int | None
+    ) -> Plan | None:
         try:
-            plan = self.plan(precision, shape, layout=layout, direct=True)
+            plan = self.plan(precision, shape, layout=layout, direct=True, level=level)
         except Unbuilt:
             return None
         tensors = (*plan.plugin.inputs, *plan.plugin.outputs)
         right = all(tensor.layout in (layout.name, "") for tensor in tensors)
         return plan if right and not reformats(layer.kind for layer in plan.layers) else None
+
+    def claims(self, precision: str, layout: Layout, rank: int) -> bool:
+        """Whether the plugin says that it takes this at both ends; False where it can't be asked.
+
+        Raises Broken where its creator makes no plugin.
+        """
+        kind = int(self.data_type(precision)), int(getattr(self.trt.TensorFormat, layout.name))
+        try:
+            with self.combinations() as plugin:
+                both = abi.descs(kind, kind, rank=rank)
+                return plugin.supported(0, both) and plugin.supported(1, both)
+        except Skipped:
+            return False
+
+    @contextmanager
+    def combinations(self) -> Iterator[abi.Combinations]:
+        """A plugin that can be asked for its format combinations.
+
+        Raises Skipped where it can't, and Broken where its creator makes none.
+        """
+        about = self.subject
+        if not self.trt.__version__.startswith("8.") or not about.tensorrt:
+            raise Skipped("asked of an IPluginV2DynamicExt in TensorRT 8 only")
+        if self.plugin().tensorrt_version >> 24 != _DYNAMIC:
+            raise Skipped("the plugin is no IPluginV2DynamicExt")
+        given = tuple(
+            (field.name, int(field.type), _bytes(field.data), int(field.size))
+            for field in self.collection(about.fields)[0]
+        )
+        try:
+            plugin = abi.Combinations(
+                about.tensorrt, about.op, about.version, about.namespace, given
+            )
+        except LookupError as error:
+            raise Broken(str(error)) from None
+        try:
+            yield plugin
+        finally:
+            plugin.close()
 
     def needs_dynamic(self) -> None:
         """Raises Skipped for a plugin that refuses dynamic shapes."""
@@ -531,3 +590,7 @@ class Bench:
     def fault(self) -> str:
         """The error that CUDA is stuck with in this process; empty if it works."""
         return self.device.fault() if self.started else ""
+
+
+def _bytes(data: Any) -> bytes:
+    return bytes(memoryview(data)) if data is not None else b""

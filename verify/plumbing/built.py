@@ -71,12 +71,14 @@ def formats(bench: Bench, tally: Tally) -> None:
                 continue
             for shape in _SHAPES[layout.axis]:
                 plan = bench.claimed(precision, shape, layout)
+                where = f"{precision} {layout.name} {shape}"
                 if plan is None:
+                    if bench.claims(precision, layout, len(shape)):
+                        tally.miss(f"{where} is claimed, and TensorRT builds no plan with it")
                     continue
                 found.append(layout.name)
                 x, due = (_shaped(bits, shape) for bits in bench.pair(precision, _size(shape)))
                 ran = bench.run(plan, pack(x, layout))
-                where = f"{precision} {layout.name} {shape}"
                 tally.expect(where, value_fault(ran.bits, pack(due, layout), plan.kind))
                 tally.expect(where, guard_fault("output", ran.y, plan.kind.word))
         names = ", ".join(dict.fromkeys(found)) or "no format but LINEAR"

@@ -61,6 +61,7 @@ class Tally:
     def __init__(self) -> None:
         self.count = 0
         self.faults: list[str] = []
+        self.missed: list[str] = []
         self.notes: list[str] = []
 
     def expect(self, where: str, fault: str) -> None:
@@ -68,6 +69,10 @@ class Tally:
         self.count += 1
         if fault:
             self.faults.append(f"{where}: {fault}" if where else fault)
+
+    def miss(self, what: str) -> None:
+        """Something that the plugin claims and that could not be tested; then nothing passes."""
+        self.missed.append(what)
 
     def note(self, text: str) -> None:
         """Something to tell that is no fault."""
@@ -110,8 +115,8 @@ class Check:
 class Answer:
     """What the process says of a check.
 
-    ``error``: the check itself broke down, which says nothing about the plugin. ``broken``: CUDA
-    can't be used any more in that process.
+    ``error``: the check itself broke down, which says nothing about the plugin. ``missed``: what
+    it could not test. ``broken``: CUDA can't be used any more in that process.
     """
 
     count: int = 0
@@ -120,6 +125,7 @@ class Answer:
     skipped: str = ""
     error: str = ""
     broken: str = ""
+    missed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

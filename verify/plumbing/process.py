@@ -233,6 +233,9 @@ def _result(check: Check, answer: Answer, seconds: float) -> Result:
         return Result(check, "ERROR", reason, (), answer.count, seconds)
     if answer.faults:
         return Result(check, "FAIL", answer.faults[0], answer.faults, answer.count, seconds)
+    if answer.missed:
+        reason = f"not tested: {answer.missed[0]}"
+        return Result(check, "ERROR", reason, (), answer.count, seconds)
     if answer.skipped:
         return Result(check, "SKIPPED", answer.skipped, (), 0, seconds)
     return Result(check, "PASS", notes, (), answer.count, seconds)

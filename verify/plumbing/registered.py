@@ -15,7 +15,6 @@ __all__ = ["combinations", "fields", "namespace", "other_fields", "registry", "s
 
 # Longer than what std::string keeps in itself, so that it lies in memory that can be freed.
 _LONG = "a-namespace-that-is-kept-by-nobody-but-the-plugin-" * 2
-_DYNAMIC = 3  # PluginVersion::kV2_DYNAMICEXT, in the highest byte of getTensorRTVersion
 
 
 def registry(bench: Bench, tally: Tally) -> None:
@@ -153,30 +152,15 @@ def serialization(bench: Bench, tally: Tally) -> None:
 
 def combinations(bench: Bench, tally: Tally) -> None:
     """``supportsFormatCombination`` reads what is at and before its position."""
-    trt, about = bench.trt, bench.subject
-    if not trt.__version__.startswith("8.") or not about.tensorrt:
-        raise Skipped("asked of an IPluginV2DynamicExt in TensorRT 8 only")
-    if bench.plugin().tensorrt_version >> 24 != _DYNAMIC:
-        raise Skipped("the plugin is no IPluginV2DynamicExt")
-    given = tuple(
-        (field.name, int(field.type), _bytes(field.data), int(field.size))
-        for field in bench.collection(about.fields)[0]
-    )
-    try:
-        plugin = abi.Combinations(about.tensorrt, about.op, about.version, about.namespace, given)
-    except LookupError as error:
-        raise Broken(str(error)) from None
     every = tuple(abi.combinations())
-    names = {number: str(name) for name, number in _formats(trt)}
+    names = {number: str(name) for name, number in _formats(bench.trt)}
     types = ("fp32", "fp16", "int8", "int32")
-    try:
+    with bench.combinations() as plugin:
         for first in every:
             said = {plugin.supported(0, abi.descs(first, other)) for other in every}
             where = f"{types[first[0]]} {names.get(first[1], first[1])}"
             fault = "whether it is taken as input depends on the output" if len(said) > 1 else ""
             tally.expect(where, fault)
-    finally:
-        plugin.close()
 
 
 def _announced(creator: Any) -> list[tuple[str, str]] | None:
@@ -205,10 +189,6 @@ def other_fields(bench: Bench) -> tuple[tuple[str, str, int | float | str | None
 def _other(kind: str, value: int | float | str | None) -> int | float:
     known = value if isinstance(value, int | float) else 1
     return known + 1 if kind.startswith("INT") else float(known) * 0.5 + 0.25
-
-
-def _bytes(data: Any) -> bytes:
-    return bytes(memoryview(data)) if data is not None else b""
 
 
 def _formats(trt: Any) -> list[tuple[str, int]]:

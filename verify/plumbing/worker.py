@@ -66,7 +66,8 @@ def perform(check: Check, subject: Subject, payload: Any = None) -> Answer:
         skipped = ""
     if not (tally.count or skipped or error):
         error = "nothing was compared"
-    return Answer(tally.count, tally.told, tuple(tally.notes), skipped, error, broken)
+    missed = tuple(tally.missed)
+    return Answer(tally.count, tally.told, tuple(tally.notes), skipped, error, broken, missed)
 
 
 def _own() -> Bench:
