@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The kernel alone on a GPU, without TensorRT: the checksum over every input, to compare with
-// sweep.cc's; odd lengths and starts between guards; more elements than 32 bits count; time
-// against a copy of the same bytes.
+// sweep.cc's; the error of the hardware's reciprocal; odd lengths and starts between guards; more
+// elements than 32 bits count; time against a copy of the same bytes.
 //
 //     bench [--elements N]
 //
-// One JSON object per line. Exit status 1 if a CUDA call fails or a guard is broken.
+// One JSON object per line. Exit status 1 if a CUDA call fails, a guard is broken or the reciprocal
+// is less exact than mish_math.h has it.
 //
 // Build: nvcc -std=c++17 -O3 -fmad=false -Xcompiler=-ffp-contract=off -arch=native
 //        bench.cu mish_kernel.cu -o bench
@@ -96,6 +97,24 @@ __global__ void checksum(mish::Type type, const void* results, std::uint32_t fir
   atomicAdd(total, sum);
 }
 
+// The largest relative error of reciprocal_guess for d in [1/2, 2^347), as a double's bits: every
+// high word, each with the least and the greatest low word of d and of the guess. The fma's
+// rounding is relative to the error.
+__global__ void reciprocal_error(std::uint32_t first, std::uint32_t end,
+                                 unsigned long long* worst) {
+  double most = 0.0;
+  for (std::uint32_t high = first + blockIdx.x * blockDim.x + threadIdx.x; high < end;
+       high += gridDim.x * blockDim.x) {
+    for (int i = 0; i < 4; ++i) {
+      const double d = mish::double_of(high, (i & 1) != 0 ? 0xFFFFFFFFU : 0U);
+      const double y = mish::reciprocal_guess(d, (i & 2) != 0 ? 0xFFFFFFFFU : 0U);
+      const double error = fabs(mish::fma(-d, y, 1.0));
+      most = error <= most ? most : error;  // NaN counts as more
+    }
+  }
+  atomicMax(worst, static_cast<unsigned long long>(__double_as_longlong(most)));
+}
+
 // Elements that differ from those 65 536 before them: none, if the input repeats every 65 536.
 __global__ void unlike(const std::uint16_t* results, std::int64_t count,
                        unsigned long long* total) {
@@ -173,6 +192,22 @@ void check_every_input(const Kind& kind, bool few, std::byte* input, std::byte* 
   std::printf("{\"every_input\": \"%s\", \"inputs\": %lld, \"checksum\": \"0x%016llX\", "
               "\"kernel_ms\": %.3f}\n",
               few ? "few_float64" : kind.name, static_cast<long long>(inputs), sum, milliseconds);
+}
+
+bool check_reciprocal() {
+  constexpr std::uint32_t first = 0x3FE00000U;  // high words of 1/2 and of 2^347
+  constexpr std::uint32_t end = 0x55A00000U;
+  unsigned long long* worst = nullptr;
+  MUST(cudaMalloc(&worst, sizeof *worst));
+  MUST(cudaMemset(worst, 0, sizeof *worst));
+  bench::reciprocal_error<<<kBlocks, kThreads>>>(first, end, worst);
+  MUST(cudaGetLastError());
+  double error = 0.0;
+  MUST(cudaMemcpy(&error, worst, sizeof error, cudaMemcpyDeviceToHost));
+  MUST(cudaFree(worst));
+  std::printf("{\"reciprocal\": %lld, \"worst_log2\": %.3f, \"allowed_log2\": %.3f}\n",
+              4LL * (end - first), std::log2(error), std::log2(mish::kSeedError));
+  return error > 0.0 && error < mish::kSeedError;
 }
 
 // Every length to 67 at every start within 16 bytes: nothing beside the output is written, and
@@ -309,7 +344,7 @@ int main(int argc, char** argv) {
   std::byte* output = nullptr;
   MUST(cudaMalloc(&input, static_cast<std::size_t>(capacity) * 4));
   MUST(cudaMalloc(&output, static_cast<std::size_t>(capacity) * 4));
-  bool sound = true;
+  bool sound = check_reciprocal();
   for (const Kind& kind : kKinds) {
     check_every_input(kind, false, input, output, capacity);
     sound = check_guards(kind, input, output) && sound;

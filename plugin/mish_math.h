@@ -8,21 +8,28 @@
 // every sum in it has two positive terms, and a relative error of e^x enters the result at
 // most once.
 //
-// Why a sweep on the host is a proof for the device. Everything below is made of +, -, *, fma,
-// conversions between float and double, comparisons, fmin/fmax with one operand known to be a
-// number, and operations on bits. IEEE 754 defines each of these to the last bit, in the default
-// rounding mode and without flushing subnormals. There is no division, no exp(), no hardware
-// approximation (rcp.approx, ex2.approx). The one freedom that a compiler has is to contract
-// a*b+c into one rounding: the device code uses the _rn intrinsics, which nvcc does not contract,
-// and the host must be compiled with -ffp-contract=off, which sweep.cc checks at run time. So
-// host and device compute the same bits for the same x; and as a float has 2^32 values, all of
-// them can be tried, which sweep.cc does. (bench.cu compares the checksums of both.)
+// Why a sweep on the host is a proof for the device. With one exception everything below is made of
+// +, -, *, fma, conversions between float and double, comparisons, maximum, fmin/fmax with one
+// operand known to be a number, and operations on bits. IEEE 754 defines each of these to the last
+// bit, in the default rounding mode and without flushing subnormals. There is no division and no
+// exp(). The one freedom that a compiler has is to contract a*b+c into one rounding: the device
+// code uses the _rn intrinsics, which nvcc does not contract, and the host must be compiled with
+// -ffp-contract=off, which sweep.cc checks at run time. So host and device compute the same bits
+// for the same x; and as a float has 2^32 values, all of them can be tried, which sweep.cc does.
+// (bench.cu compares the checksums of both.)
+//
+// The exception is the first guess at a reciprocal in the double level, on a device an instruction
+// (rcp.approx.ftz.f64) whose low bits no document gives. Of it only kSeedError is assumed, which
+// bench.cu tests for every number that it reads; the level's error bound holds for any guess within
+// it. So which inputs go on to the last level depends on the guess, but no result does: where the
+// level is sure, its rounding is the correct one. sweep.cc can be built with the guess moved to
+// either end of what is assumed.
 //
 // Three levels. Each one knows how far off it can be, returns its rounding if no rounding boundary
 // lies that near (A. Ziv, ACM TOMS 17(3), 1991), and leaves the other inputs to the next:
 //
 //     pairs of floats    relative error < 2^-37     GPUs with few float64 units
-//     double             relative error < 2^-43.5   other GPUs, and what the pairs left over
+//     double             relative error < 2^-45.5   other GPUs, and what the pairs left over
 //     pairs of doubles   relative error < 2^-80     what double left over
 //
 // The last level must end: mish(x) is transcendental for a nonzero algebraic x (Lindemann), so no
@@ -266,52 +273,143 @@ MISH_FUNCTION float round_pair(Pair<double> value) {
 
 // A rounded result, and whether its level is sure of it.
 struct Rounded {
-  float value;
+  float rounded;
   bool sure;
 };
 
-// mish(x) in double, relative error below kDoubleError, for x in [-120, 16]: the sum of the errors
-// named below is 2^-44.7, and 2^-45.5 the largest found.
-MISH_FUNCTION double mish_double(float x) {
-  // k = nearest integer to x log2(e). The float `rounded` holds it in its low bits; put those
-  // bits under the exponent of 1.5 * 2^52, and one subtraction gives k as a double.
-  const std::uint32_t rounded = bits_of(fma(x, kLog2E, kRound));
-  const double k = add(double_of(0x43380000U, rounded), -(0x1.8p52 + 0x4B400000));
-  const double wide = static_cast<double>(x);
-  const double r = fma(k, -0x1.62e42fefa39efp-1, wide);  // x - k ln2, error 2^-47
-  // e^r on |r| <= 0.34661: minimax in relative error (Remez), 2^-46.08.
-  double p = 0x1.70dc063ddab8ep-19;
-  p = fma(p, r, 0x1.a17c14698ece9p-16);
-  p = fma(p, r, 0x1.a01bc29e73afep-13);
-  p = fma(p, r, 0x1.6c162d8368b98p-10);
-  p = fma(p, r, 0x1.1111105b42067p-7);
-  p = fma(p, r, 0x1.55555587a3553p-5);
-  p = fma(p, r, 0x1.55555555bb798p-3);
-  p = fma(p, r, 0x1.ffffffffe8248p-2);
-  p = fma(p, r, 0x1.ffffffffffc39p-1);
-  p = fma(p, r, 0x1.000000000003ap+0);
-  const double t = double_of(high_word(p) + (rounded << 20), low_word(p));  // e^x = p 2^k
-  const double a = add(t, 2.0);
-  const double n = mul(t, a);
-  const double d = fma(t, a, 2.0);
-  // 1/d in float, within 2^-22.9, and one Newton step on the product: 2^-45.8. The factor 2 - d y
-  // is positive, so a zero keeps its sign.
-  const double y = static_cast<double>(reciprocal(static_cast<float>(d)));
-  return mul(mul(mul(wide, n), y), fma(-d, y, 2.0));
+// The greater of both, NaN for a NaN: IEEE 754-2019's maximum.
+MISH_FUNCTION float at_least(float x, float least) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+  float greater;
+  asm("max.NaN.f32 %0, %1, %2;" : "=f"(greater) : "f"(x), "f"(least));
+  return greater;
+#else
+  return x < least ? least : x;
+#endif
 }
 
-constexpr double kDoubleError = 0x1.6ap-44;  // 2^-43.5, the relative error that is allowed for
+// The relative error below which reciprocal_guess has to be.
+constexpr double kSeedError = 0x1p-17;
 
-// Round both ends of the interval around `value`; not sure where they differ. Right for normal
-// and subnormal results alike.
-MISH_FUNCTION Rounded round_double(double value) {
-#if defined(MISH_MUTANT_NO_GUARD)
-  return {static_cast<float>(value), true};
-#else
-  const float one = static_cast<float>(mul(value, 1.0 - kDoubleError));
-  const float other = static_cast<float>(mul(value, 1.0 + kDoubleError));
-  return {one, one == other};
+// Moves the host's guess by this relative error, to show that results do not depend on it.
+#if !defined(MISH_SEED_ERROR)
+#define MISH_SEED_ERROR 0.0
 #endif
+
+// Any number within kSeedError of 1/d, for d in [1/2, 2^347). The hardware's approximation reads
+// the high word of d and gives a high word; bench.cu tries every one. The low word may be anything
+// (it is worth less than 2^-20): with one that lies in the right register, no instruction clears
+// it.
+MISH_FUNCTION double reciprocal_guess(double d, std::uint32_t low) {
+#if defined(__CUDA_ARCH__)
+  double y;
+  asm("rcp.approx.ftz.f64 %0, %1;" : "=d"(y) : "d"(d));
+#else
+  const double y = (1.0 + MISH_SEED_ERROR) / d;
+#endif
+  return double_of(high_word(y), low);
+}
+
+constexpr double kDoubleError = 0x1.6ap-46;  // 2^-45.5, the relative error that is allowed for
+
+// The constants of the double level. On a device they are in constant memory, from where they are
+// loaded once per kernel; as literals, half of them are moved into registers for every vector.
+struct DoubleConstants {
+  double minus_log2_e;
+  double minus_ln2;
+  double exp[10];  // e^r on |r| <= 0.34661, highest power first: minimax in relative error (Remez)
+};
+constexpr DoubleConstants kDoubleConstants{
+    -0x1.71547652b82fep+0,
+    -0x1.62e42fefa39efp-1,
+    {0x1.70dc063ddab8ep-19, 0x1.a17c14698ece9p-16, 0x1.a01bc29e73afep-13, 0x1.6c162d8368b98p-10,
+     0x1.1111105b42067p-7, 0x1.55555587a3553p-5, 0x1.55555555bb798p-3, 0x1.ffffffffe8248p-2,
+     0x1.ffffffffffc39p-1, 0x1.000000000003ap+0}};
+#if defined(__CUDACC__)
+static __constant__ DoubleConstants kDeviceConstants = kDoubleConstants;
+#endif
+#if defined(__CUDA_ARCH__)
+#define MISH_DOUBLE(name) kDeviceConstants.name
+#else
+#define MISH_DOUBLE(name) kDoubleConstants.name
+#endif
+
+// mish(x) in double, for x >= -120 and NaN. Relative error below kDoubleError, for any guess at the
+// reciprocal; 2^-45.62 was the largest found with three of them. With s = e^-x,
+//
+//     mish(x) = x * (s + 1/2) / (s^2 + s + 1/2)
+//
+// the form at the top divided by 2 e^2x, which takes one operation less. The sum of errors, each
+// term as it enters the result:
+//
+//     2^-46.06       the polynomial
+//     2^-47.80       k (ln2 - the double nearest to it), |k| <= 173, and the rounding of r
+//     2^-51          the guess's error to the third power
+//     8 * 2^-53      roundings: 2 of the polynomial (the earlier ones are scaled by r), of a (in a
+//                    and in d), d, of x a, and of the last two operations
+//     2^-45.58       together
+MISH_FUNCTION double mish_double(float x) {
+  const double wide = static_cast<double>(x);
+  // e^-x of at least e^-16, by the high word: as integers those of positive doubles are in order,
+  // and those of negative ones below them. x itself is not clamped: beyond 16 the result is x.
+  const auto high = static_cast<std::int32_t>(high_word(wide));
+  constexpr std::int32_t greatest = 0x40300000;  // of 16.0
+  const double inner =
+      double_of(static_cast<std::uint32_t>(high < greatest ? high : greatest), low_word(wide));
+  // k = nearest integer to -x log2(e), also in the low bits of `rounded`.
+  const double rounded = fma(inner, MISH_DOUBLE(minus_log2_e), 0x1.8p52);
+  const double k = add(rounded, -0x1.8p52);
+  const double r = fma(k, MISH_DOUBLE(minus_ln2), -inner);
+  double p = fma(MISH_DOUBLE(exp[0]), r, MISH_DOUBLE(exp[1]));
+  p = fma(p, r, MISH_DOUBLE(exp[2]));
+  p = fma(p, r, MISH_DOUBLE(exp[3]));
+  p = fma(p, r, MISH_DOUBLE(exp[4]));
+  p = fma(p, r, MISH_DOUBLE(exp[5]));
+  p = fma(p, r, MISH_DOUBLE(exp[6]));
+  p = fma(p, r, MISH_DOUBLE(exp[7]));
+  p = fma(p, r, MISH_DOUBLE(exp[8]));
+  p = fma(p, r, MISH_DOUBLE(exp[9]));
+  const double s = double_of(high_word(p) + (low_word(rounded) << 20), low_word(p));  // p 2^k
+  const double a = add(s, 0.5);
+  const double d = fma(s, s, a);
+  // 1/d = y (1 + e + e^2 + ...). It is positive, so a zero keeps its sign; and as a factor of x a
+  // it also is right for an infinite x.
+  const double y = reciprocal_guess(d, low_word(s));
+  const double e = fma(-d, y, 1.0);
+  return mul(mul(wide, a), fma(y, fma(e, e, e), y));
+}
+
+// mish(x) in double and as the nearest float.
+struct Estimate {
+  double value;
+  float rounded;
+};
+
+MISH_FUNCTION Estimate estimate_double(float x) {
+  const double value = mish_double(x);
+  return {value, static_cast<float>(value)};
+}
+
+// Whether no boundary between two floats is within kDoubleError of the estimate: cheap, and false
+// for every result that is subnormal, zero or NaN. Between normal floats the boundaries are the
+// doubles whose low 29 bits are 2^28; one unit there is at least 2^-53 of the value.
+MISH_FUNCTION bool clear(const Estimate& estimate) {
+#if defined(MISH_MUTANT_NO_GUARD)
+  static_cast<void>(estimate);
+  return true;
+#else
+  constexpr auto units = static_cast<std::uint32_t>(kDoubleError * 0x1p53) + 1U;
+  const std::uint32_t distance = 8U * low_word(estimate.value) + (0x80000000U + 8U * units);
+  return (distance > 16U * units) & (fabsf(estimate.rounded) > 0x1p-126F);
+#endif
+}
+
+// The same for every result: whether both ends of the interval round to one float. Comparing bits
+// makes NaN equal to itself.
+MISH_FUNCTION bool agreed(const Estimate& estimate) {
+  const auto lower = static_cast<float>(mul(estimate.value, 1.0 - kDoubleError));
+  const auto upper = static_cast<float>(mul(estimate.value, 1.0 + kDoubleError));
+  return bits_of(lower) == bits_of(upper);
 }
 
 // ---- first level for GPUs with few float64 units: pairs of floats ---------------------------
@@ -368,19 +466,26 @@ MISH_FUNCTION Rounded round_float_pair(Pair<float> value) {
 struct Float64Units {};     // tag: a GPU (or host) whose float64 rate is half of its float32 rate
 struct FewFloat64Units {};  // tag: a GPU whose float64 rate is 1/32 or 1/64 of its float32 rate
 
-// What the first level of each kind of GPU says about mish(x), for every x. If it is sure, the
-// value is the final one.
-MISH_FUNCTION Rounded first_level(float x, Float64Units) {
-  const Rounded rounded = round_double(mish_double(clamp(x, kLeast, kGreatest)));
-  const bool inside = x <= kGreatest;  // neither large nor NaN
-  return {inside ? rounded.value : x, rounded.sure || !inside};
+// What the first level of each kind of GPU finds for mish(x), for every x. Its value is the final
+// one if it is `clear`, or else if it is `agreed`.
+MISH_FUNCTION Estimate estimate(float x, Float64Units) {
+  return estimate_double(at_least(x, kLeast));
 }
 
-MISH_FUNCTION Rounded first_level(float x, FewFloat64Units) {
-  const Rounded rounded = round_float_pair(mish_float_pair(clamp(x, kFloatPairLeast, kGreatest)));
+MISH_FUNCTION Rounded estimate(float x, FewFloat64Units) {
+  const Rounded result = round_float_pair(mish_float_pair(clamp(x, kFloatPairLeast, kGreatest)));
   const bool itself = !(x <= kGreatest) || x == 0.0F;
   const bool inside = x >= kFloatPairLeast && fabsf(x) >= kFloatPairTiny;
-  return {itself ? x : rounded.value, (rounded.sure && inside) || itself};
+  return {itself ? x : result.rounded, (result.sure && inside) || itself};
+}
+
+MISH_FUNCTION bool clear(const Rounded& result) { return result.sure; }
+MISH_FUNCTION bool agreed(const Rounded& result) { return result.sure; }
+
+template <class Units>
+MISH_FUNCTION Rounded first_level(float x, Units units) {
+  const auto result = estimate(x, units);
+  return {result.rounded, clear(result) || agreed(result)};
 }
 
 // mish(x) by the next levels, for the x of which the first is not sure.
@@ -389,8 +494,8 @@ MISH_RARE float settle(float x, Float64Units) {
 }
 
 MISH_RARE float settle(float x, FewFloat64Units) {
-  const Rounded rounded = first_level(x, Float64Units{});
-  return rounded.sure ? rounded.value : settle(x, Float64Units{});
+  const Rounded result = first_level(x, Float64Units{});
+  return result.sure ? result.rounded : settle(x, Float64Units{});
 }
 
 // mish(x) rounded to the nearest float, ties to even, for every x and both tags, bit for bit the
@@ -398,8 +503,8 @@ MISH_RARE float settle(float x, FewFloat64Units) {
 // their sign, results down to the smallest subnormal are kept.
 template <class Units>
 MISH_FUNCTION float mish(float x, Units units) {
-  const Rounded rounded = first_level(x, units);
-  return rounded.sure ? rounded.value : settle(x, units);
+  const Rounded result = first_level(x, units);
+  return result.sure ? result.rounded : settle(x, units);
 }
 
 #if defined(__CUDA_ARCH__)

@@ -32,6 +32,8 @@ def test_every_input_on_the_gpu(
     assert done.returncode == 0, done.stdout + done.stderr
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert {r["every_input"]: r["checksum"] for r in rows if "every_input" in r} == CHECKSUMS
+    (reciprocal,) = (r for r in rows if "reciprocal" in r)
+    assert reciprocal["worst_log2"] < reciprocal["allowed_log2"] == -17
     guards = {r["guards"]: r for r in rows if "guards" in r}
     assert guards.keys() == {"fp32", "fp16", "bf16"}
     assert all(r["broken"] == 0 and r["launches"] > 1000 for r in guards.values())

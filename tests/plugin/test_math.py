@@ -30,6 +30,9 @@ Compile = Callable[[list[str | Path]], None]
 STRIDE = 257
 SAMPLE = 2**24
 
+ALLOWED = float.fromhex("0x1.6ap-46")  # kDoubleError in mish_math.h
+SEED_ERROR = "0x1p-17"  # kSeedError
+
 Sweep = Callable[..., dict[str, Any]]
 
 
@@ -160,7 +163,7 @@ def test_fp32_sample(route: str, sweep: Sweep) -> None:
     assert tally["misrounded"] == 0, tally["wrong"][:5]
     assert tally["worst_ulp"] <= 0.5
     # What the header allows for; beyond it a result may be returned that is not sure.
-    allowed = {"float64": 2.0**-43.5, "few_float64": 2.0**-37}
+    allowed = {"float64": ALLOWED, "few_float64": 2.0**-37}
     assert 0.0 < float.fromhex(tally["first_level_error"]) < allowed[route]
     check_against_mpmath(tally["close"])
 
@@ -250,6 +253,37 @@ def test_a_missing_guard_is_seen(
             assert not same(float.fromhex(wrong[1]), expected(x, FORMATS["fp32"]))
             return
     pytest.fail("no input of HARDEST is misrounded without the guard")
+
+
+@pytest.mark.parametrize("sign", ["", "-"])
+def test_any_seed_gives_the_same_results(
+    sign: str, sweep: Sweep, compile_source: Compile, plugin_sources: Path, tmp_path: Path
+) -> None:
+    """A GPU's reciprocal is another one than the host's: only its bound may matter."""
+    text = (plugin_sources / "mish_math.h").read_text()
+    assert f"kSeedError = {SEED_ERROR};" in text
+    option = f"-DMISH_SEED_ERROR={sign}{SEED_ERROR}"
+    moved = build(compile_source, plugin_sources, tmp_path / "moved", option)
+    sample = ("--route", "float64", "--stride", STRIDE, "--first", 5, "--count", SAMPLE)
+    tally, usual = run(moved, *sample), sweep(*sample)
+    assert tally["misrounded"] == 0, tally["wrong"][:5]
+    assert tally["checksum"] == usual["checksum"]
+    assert float.fromhex(tally["first_level_error"]) < ALLOWED
+    assert tally["first_level_error"] != usual["first_level_error"], "the seed was not moved"
+    for bits in HARDEST:
+        assert run(moved, "--first", bits, "--count", 1)["misrounded"] == 0
+
+
+def test_a_seed_beyond_its_bound_is_seen(
+    compile_source: Compile, plugin_sources: Path, tmp_path: Path
+) -> None:
+    """What the bound is for: the guard does not cover any seed whatever."""
+    program = build(
+        compile_source, plugin_sources, tmp_path / "mutant", "-DMISH_SEED_ERROR=0x1p-12"
+    )
+    tally = run(program, "--route", "float64", "--stride", STRIDE, "--first", 5, "--count", SAMPLE)
+    assert tally["misrounded"] > 0
+    assert float.fromhex(tally["first_level_error"]) > ALLOWED
 
 
 @pytest.mark.parametrize("route", ["fp16", "bf16"])
