@@ -47,6 +47,7 @@ def timing_cache(bench: Bench, tally: Tally) -> None:
                     lambda network, x, p=precision, g=given: [  # type: ignore[misc]
                         bench.layer(network, x, p, bench.plugin(g))
                     ],
+                    level=None,  # at the lowest one nothing is timed
                     builder=builder,
                     cache=known,
                 )
@@ -64,6 +65,7 @@ def tactics(bench: Bench, tally: Tally) -> None:
                 precision,
                 (_COUNT,),
                 lambda network, x, p=precision: [bench.layer(network, x, p)],  # type: ignore[misc]
+                level=None,
             )
             fault = value_fault(bench.run(plan, x).bits, due, plan.kind)
             tally.expect(f"{precision}, build {number + 1}", fault)
