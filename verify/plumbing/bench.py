@@ -19,10 +19,10 @@ from verify.plumbing.check import Broken, Skipped, Subject
 from verify.plumbing.device import Device, Memory
 from verify.plumbing.tensor import KINDS, LINEAR, Bits, Kind, Layout, Region, values
 
-__all__ = ["LONGEST", "Bench", "Context", "Plan", "Ran", "Unbuilt", "churned", "tile"]
+__all__ = ["LEVEL", "LONGEST", "Bench", "Context", "Plan", "Ran", "Unbuilt", "churned", "tile"]
 
 LONGEST = (1 << 24) + 1  # elements of the dynamic plan of rank 1
-_LEVEL = 0  # what the builder chooses around the plugin is of no interest, and takes it seconds
+LEVEL = 0  # of the builder: what it chooses around the plugin takes seconds and is of no interest
 _BATCH = 1 << 16  # elements of a plain run: a multiple of every block and vector
 _DYNAMIC = 3  # PluginVersion::kV2_DYNAMICEXT, in the highest byte of getTensorRTVersion
 _M_PERTURB = -6  # malloc.h: fill what is freed, and what is allocated, with a byte
@@ -314,7 +314,7 @@ class Bench:
         out_layout: Layout | None = None,
         refit: bool = False,
         direct: bool = False,
-        level: int | None = _LEVEL,
+        level: int | None = LEVEL,
     ) -> Plan:
         """A plan of the plugin alone, built once; raises Unbuilt.
 
@@ -366,7 +366,7 @@ class Bench:
         out: str = "",
         refit: bool = False,
         direct: bool = False,
-        level: int | None = _LEVEL,
+        level: int | None = LEVEL,
         builder: Any = None,
         cache: bytes | None = None,
     ) -> Plan:
@@ -527,7 +527,7 @@ class Bench:
         """
         if len(shape) < layout.axis and layout is not LINEAR:
             return None
-        plan = self._forced(precision, shape, layout, _LEVEL)
+        plan = self._forced(precision, shape, layout, LEVEL)
         if plan is None and self.claims(precision, layout, len(shape)):
             plan = self._forced(precision, shape, layout, None)
         return plan

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from verify.plumbing.bench import Bench, Context, Plan
+from verify.plumbing.bench import LEVEL, Bench, Context, Plan
 from verify.plumbing.check import Tally
 from verify.plumbing.tensor import Bits, value_fault
 
@@ -24,9 +24,10 @@ def network(bench: Bench, tally: Tally) -> None:
     """Between layers that only move elements, its own results marked as outputs or not.
 
     One behind the other, too, with nothing between. Concatenations along the first axis are
-    written in place by what feeds them. Not quick: also between element-wise layers, which may
-    work in place.
+    written in place by what feeds them. Not quick: built at the builder's default level, and also
+    between element-wise layers, which may work in place.
     """
+    level = LEVEL if bench.subject.quick else None
     for precision in bench.subject.precisions:
         x = bench.pair(precision, math.prod(_SHAPE))[0]
         due = _due(bench, precision, x)
@@ -36,6 +37,7 @@ def network(bench: Bench, tally: Tally) -> None:
                 _SHAPE,
                 lambda network, x, p=precision, m=marked: _moved(bench, network, x, p, m),  # type: ignore[misc]
                 layouts=None,
+                level=level,
             )
             names = ("last", "first", "between", "inner")[: 4 if marked else 2]
             where = f"{precision}, {'' if marked else 'not '}marked as an output"
@@ -48,6 +50,7 @@ def network(bench: Bench, tally: Tally) -> None:
             _SHAPE,
             lambda network, x, p=precision: _behind(bench, network, x, p),  # type: ignore[misc]
             layouts=None,
+            level=level,
         )
         for count in range(_BEHIND):
             due["behind"] = bench.alone(precision, due["behind"] if count else x)
@@ -61,6 +64,7 @@ def network(bench: Bench, tally: Tally) -> None:
                 _SHAPE,
                 lambda network, x, p=precision: _elementwise(bench, network, x, p),  # type: ignore[misc]
                 layouts=None,
+                level=level,
             )
             once = bench.alone(precision, x)
             ran = bench.run(plan, x)
