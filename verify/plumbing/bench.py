@@ -378,9 +378,9 @@ class Bench:
         self.log.clear()
         builder = self.builder if builder is None else builder
         network = builder.create_network(self._flags())
-        config = self._config(builder, profile, precision, out, refit=refit, direct=direct)
-        if level is not None:
-            config.builder_optimization_level = level
+        config = self._config(
+            builder, profile, precision, out, refit=refit, direct=direct, level=level
+        )
         if cache is not None:
             config.set_timing_cache(config.create_timing_cache(cache), ignore_mismatch=False)
         x = network.add_input("x", self.data_type(precision), shape)
@@ -434,12 +434,15 @@ class Bench:
         *,
         refit: bool,
         direct: bool,
+        level: int | None,
     ) -> Any:
         trt, flag = self.trt, self.trt.BuilderFlag
         config = builder.create_builder_config()
         config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
         if not self.subject.tactic_sources:
             config.set_tactic_sources(0)
+        if level is not None:
+            config.builder_optimization_level = level
         if self.subject.obey and "fp16" in (precision, out):
             config.set_flag(flag.FP16)
             config.set_flag(flag.OBEY_PRECISION_CONSTRAINTS)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,8 @@ __all__ = ["network"]
 _SHAPE = (2, 6, 4, 5)
 _ORDER = (0, 2, 3, 1)  # a permutation that moves every element
 _BACK = (0, 3, 1, 2)
-_BEHIND = 3
+
+_Define = Callable[[Bench, Any, Any, str], list[Any]]
 
 
 def network(bench: Bench, tally: Tally) -> None:
@@ -27,49 +30,34 @@ def network(bench: Bench, tally: Tally) -> None:
     written in place by what feeds them. Not quick: built at the builder's default level, and also
     between element-wise layers, which may work in place.
     """
-    level = LEVEL if bench.subject.quick else None
     for precision in bench.subject.precisions:
         x = bench.pair(precision, math.prod(_SHAPE))[0]
         due = _due(bench, precision, x)
         for marked in (True, False):
-            plan = bench.build(
-                precision,
-                _SHAPE,
-                lambda network, x, p=precision, m=marked: _moved(bench, network, x, p, m),  # type: ignore[misc]
-                layouts=None,
-                level=level,
-            )
+            plan = _built(bench, precision, partial(_moved, marked=marked))
             names = ("last", "first", "between", "inner")[: 4 if marked else 2]
             where = f"{precision}, {'' if marked else 'not '}marked as an output"
             for run in (1, 2):  # in the second one every buffer holds what the first one left
                 for name, actual in zip(names, _run(bench, plan, x, due, names), strict=True):
                     fault = value_fault(actual, due[name], plan.kind)
                     tally.expect(f"{where}, {name}, run {run}", fault)
-        plan = bench.build(
-            precision,
-            _SHAPE,
-            lambda network, x, p=precision: _behind(bench, network, x, p),  # type: ignore[misc]
-            layouts=None,
-            level=level,
-        )
-        for count in range(_BEHIND):
-            due["behind"] = bench.alone(precision, due["behind"] if count else x)
+        plan = _built(bench, precision, _behind)
         for run in (1, 2):
             (actual,) = _run(bench, plan, x, due, ("behind",))
             fault = value_fault(actual, due["behind"], plan.kind)
-            tally.expect(f"{precision}, {_BEHIND} in a row, run {run}", fault)
+            tally.expect(f"{precision}, three in a row, run {run}", fault)
         if not bench.subject.quick:
-            plan = bench.build(
-                precision,
-                _SHAPE,
-                lambda network, x, p=precision: _elementwise(bench, network, x, p),  # type: ignore[misc]
-                layouts=None,
-                level=level,
-            )
-            once = bench.alone(precision, x)
-            ran = bench.run(plan, x)
-            fault = value_fault(ran.bits, bench.alone(precision, once), plan.kind)
+            plan = _built(bench, precision, _elementwise)
+            fault = value_fault(bench.run(plan, x).bits, due["between"], plan.kind)
             tally.expect(f"{precision}, between element-wise layers", fault)
+
+
+def _built(bench: Bench, precision: str, define: _Define) -> Plan:
+    def defined(network: Any, x: Any) -> list[Any]:
+        return define(bench, network, x, precision)
+
+    level = LEVEL if bench.subject.quick else None
+    return bench.build(precision, _SHAPE, defined, layouts=None, level=level)
 
 
 def _moved(bench: Bench, network: Any, x: Any, precision: str, marked: bool) -> list[Any]:
@@ -91,7 +79,7 @@ def _moved(bench: Bench, network: Any, x: Any, precision: str, marked: bool) -> 
 
 def _behind(bench: Bench, network: Any, x: Any, precision: str) -> list[Any]:
     """X -> mish -> mish -> mish: each reads what the one before has just written."""
-    for _ in range(_BEHIND):
+    for _ in range(3):
         x = bench.layer(network, x, precision)
     return [x]
 
@@ -106,6 +94,7 @@ def _due(bench: Bench, precision: str, x: Bits) -> dict[str, Bits]:
         "first": np.concatenate([once, x]),
         "between": twice,
         "inner": once.reshape(_SHAPE).transpose(_ORDER).reshape(-1).copy(),
+        "behind": bench.alone(precision, twice),
     }
 
 
