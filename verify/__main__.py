@@ -235,9 +235,13 @@ def gate(**options: Any) -> None:
     Exit code: 0 SHIP; 1 DO NOT SHIP; 2 bad usage or input; 3 COULD NOT VERIFY: no TensorRT, no
     GPU, or a library linked against another TensorRT than the one at hand.
     """
-    from verify.gate_command import gate as command
+    from verify.plumbing.ahead import started
 
-    sys.exit(command(**options))
+    with started(options["checks"]) as ahead:
+        from verify.gate_command import gate as command
+
+        code = command(**options, ahead=ahead)
+    sys.exit(code)
 
 
 @cli.command()

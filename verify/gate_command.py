@@ -29,7 +29,7 @@ from verify.count import spaced
 from verify.engines import Builder, Executor, engine, execution
 from verify.engines.inspection import reformats
 from verify.engines.tensorrt import Tensorrt
-from verify.engines.worker import Worker
+from verify.engines.worker import Ahead
 from verify.errors import InputError
 from verify.gate import Outcome
 from verify.mutants import CHECKS
@@ -62,8 +62,12 @@ def gate(
     junit: Path | None,
     observe: Path | None,
     tolerances: Path | None,
+    ahead: Ahead,
 ) -> int:
-    """Returns the exit code: 0 SHIP, 1 DO NOT SHIP, 3 COULD NOT VERIFY; InputError is 2."""
+    """Returns the exit code: 0 SHIP, 1 DO NOT SHIP, 3 COULD NOT VERIFY; InputError is 2.
+
+    ``ahead``: processes that were started beforehand; a new one is taken where there is none.
+    """
     order = gates.order_of(plugin, op, plugin_version, plugin_namespace, fields, preloads)
     plumbing = table.chosen(checks, sanitize=sanitize)
     known = (*CHECKS, *(check.name for check in (*table.CHECKS, table.SANITIZER)))
@@ -96,9 +100,10 @@ def gate(
                         plumbing,
                         checked,
                         shares=not cases and all(check.plans for check in plumbing),
+                        ahead=ahead,
                     )
                 )
-                worker = Worker()
+                worker = ahead.take(execution.start)
                 stack.callback(worker.close)
                 worker.begin(execution.start)  # meanwhile the library is looked at
                 target = gates.register(order)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from verify.engines.worker import Died, TimedOut, Worker
+from verify.engines.worker import Ahead, Died, TimedOut, Worker
 
 Native = Callable[[str], str]
 
@@ -153,3 +153,32 @@ def test_what_was_begun_and_hangs_takes_the_next_calls_time(worker: Worker) -> N
     worker.begin(time.sleep, 60.0)
     worker.close()
     assert not worker.alive
+
+
+def test_a_process_started_ahead_is_taken_once_by_what_was_begun_in_it() -> None:
+    with Ahead([os.getpid, time.time]) as ahead:
+        (taken, new) = ahead.take(os.getpid), ahead.take(os.getpid)
+        assert (taken.alive, new.alive) == (True, False)
+        assert ahead.take(math.sqrt).alive is False
+        pid = taken.call(os.getpid)
+        assert taken.starts == 1
+    assert taken.call(os.getpid) == pid  # whoever took it ends it
+    taken.close()
+
+
+def test_a_process_started_ahead_that_nobody_took_ends() -> None:
+    with Ahead([os.getpid, os.getpid]) as ahead:
+        kept = ahead.take(os.getpid)
+        pid = kept.call(os.getppid)
+        assert pid == os.getpid()
+        before = children()
+        assert len(before) >= 2
+    assert len(children()) == len(before) - 1
+    assert ahead.take(os.getpid).alive is False
+    kept.close()
+
+
+def children() -> list[int]:
+    """The processes that this one has started and that still run."""
+    text = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
+    return [pid for pid in map(int, text.split()) if alive(pid)]

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from verify.engines.worker import Worker
+from verify.engines.worker import Ahead, Worker
 from verify.plumbing.check import Check, Result, Subject
 from verify.plumbing.process import Plumbing
 
@@ -174,6 +174,26 @@ def test_a_process_of_its_own_gets_what_another_one_made(faulty: Any, subject: S
     results, starts = run([own, faulty.check("last", faulty.right)], subject)
     assert [result.verdict for result in results] == ["PASS", "PASS"]
     assert starts == 2
+
+
+def test_processes_that_were_started_ahead_are_used(faulty: Any, subject: Subject) -> None:
+    own = faulty.check("own", faulty.right, own_process=True, prepare=faulty.made)
+    functions: dict[str, Any] = {"start": os.getpid, "read": os.getppid}
+    with Ahead(functions.values()) as ahead:
+        expected = {name: begun(ahead, function) for name, function in functions.items()}
+        checks = [own, faulty.check("last", faulty.right)]
+        results, starts = run(checks, subject, ahead=ahead, **functions)
+        assert [result.reason for result in results] == [expected["read"], expected["start"]]
+        assert starts == 2
+        # A second time there is nothing left to take.
+        results, _ = run(checks, subject, ahead=ahead, **functions)
+        assert not {result.reason for result in results} & set(expected.values())
+
+
+def begun(ahead: Ahead, function: Callable[[], object]) -> str:
+    """The number of the process in which it was begun, as a check's note has it."""
+    (pid,) = (worker._process.pid for known, worker in ahead._begun if known is function)
+    return str(pid)
 
 
 def test_a_plugin_that_dies_before_the_check_fails_it(faulty: Any, native: Native) -> None:

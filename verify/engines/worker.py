@@ -9,11 +9,13 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterable
 from multiprocessing.connection import Connection
+from types import TracebackType
 from typing import Any
 
-__all__ = ["Died", "TimedOut", "Worker"]
+__all__ = ["Ahead", "Died", "TimedOut", "Worker"]
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -149,6 +151,44 @@ class Worker:
         else:
             end = f"ended itself with exit code {code}"
         return f"{end}; it last printed: {said[:300]}" if said else end
+
+
+class Ahead:
+    """Processes that were started before anyone needs them, by the function begun in each.
+
+    A context manager; leaving it ends those that nobody took.
+    """
+
+    def __init__(self, functions: Iterable[Callable[..., object]] = ()) -> None:
+        self._lock = threading.Lock()
+        self._begun: list[tuple[Callable[..., object], Worker]] = []
+        for function in functions:
+            worker = Worker()
+            worker.begin(function)
+            self._begun.append((function, worker))
+
+    def take(self, function: Callable[..., object]) -> Worker:
+        """A process in which ``function`` was begun; if there is none left, one not started."""
+        with self._lock:
+            for index, (begun, worker) in enumerate(self._begun):
+                if begun is function:
+                    del self._begun[index]
+                    return worker
+        return Worker()
+
+    def __enter__(self) -> Ahead:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with self._lock:
+            left, self._begun = self._begun, []
+        for _, worker in left:
+            worker.close()
 
 
 def _serve(pipe: Connection, environment: dict[str, str], log: str, parent: int) -> None:

@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from types import TracebackType
 
 from verify import interrupt
-from verify.engines.worker import Worker
+from verify.engines.worker import Ahead, Worker
 from verify.plumbing.check import Check, Result, Subject
 from verify.plumbing.process import Plumbing, groups
 
@@ -19,11 +19,17 @@ class Beside:
 
     A context manager; leaving it ends whatever still runs. ``results`` is filled as they come.
     ``shares``: nothing but the checks is run, so on a machine with few cores they take the process
-    in which the subject was looked at, and spare a start of CUDA.
+    in which the subject was looked at, and spare a start of CUDA. ``ahead``: processes that were
+    started beforehand.
     """
 
     def __init__(
-        self, checks: Sequence[Check], results: list[Result], *, shares: bool = False
+        self,
+        checks: Sequence[Check],
+        results: list[Result],
+        *,
+        shares: bool = False,
+        ahead: Ahead | None = None,
     ) -> None:
         self.checks = tuple(checks)
         self.results = results
@@ -31,7 +37,7 @@ class Beside:
         self._subject: Future[Subject] = Future()
         self._lent: Future[Worker] = Future()
         self._shares = shares and groups() == 1
-        self._plumbing = Plumbing(groups(), lent=self._lent if self._shares else None)
+        self._plumbing = Plumbing(groups(), lent=self._lent if self._shares else None, ahead=ahead)
         self._pool = ThreadPoolExecutor(1)
         self._running: Future[list[Result]] | None = None
 

@@ -11,7 +11,7 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import cast
 
-from verify.engines.worker import Died, Worker
+from verify.engines.worker import Ahead, Died, Worker
 from verify.plumbing import sanitizer
 from verify.plumbing import worker as inside
 from verify.plumbing.check import Answer, Broken, Check, Result, Subject
@@ -37,7 +37,8 @@ class Plumbing:
     ``jobs`` of them run at a time, each with its share of the checks; a check with a process of
     its own gets one beside. ``start`` runs in a new process before the library is loaded, None
     for nothing, and ``read`` in one that only reads plans; ``load`` loads it. ``lent``: another's
-    process to share, which is waited for and ended here; then ``jobs`` is 1.
+    process to share, which is waited for and ended here; then ``jobs`` is 1. ``ahead``: where
+    processes are taken from in which ``start`` and ``read`` were begun.
     """
 
     def __init__(
@@ -48,10 +49,12 @@ class Plumbing:
         read: Callable[[], None] | None = inside.start_reading,
         load: Callable[[Subject], str] | None = inside.load,
         lent: Future[Worker] | None = None,
+        ahead: Ahead | None = None,
     ) -> None:
         self._start, self._read, self._load = start, read, load
         self._jobs = jobs if lent is None else 1
         self._lent = lent
+        self._ahead = Ahead() if ahead is None else ahead
         self._lock = threading.Lock()
         self._living: list[Worker] = []
         self._loaded: set[Worker] = set()
@@ -108,7 +111,7 @@ class Plumbing:
         self, queue: deque[Check], future: Future[Subject], done: Callable[[Result], None]
     ) -> None:
         try:
-            shared = self._worker(None if self._lent is None else self._lent.result())
+            shared = self._worker(self._start if self._lent is None else self._lent.result())
         except CancelledError:
             return
         try:
@@ -159,7 +162,7 @@ class Plumbing:
                 return Answer(1, (f"before the check: {said}",))
             except Exception as error:  # the gate's own fault
                 return Answer(error=f"{type(error).__name__}: {error}")
-        own = self._worker()
+        own = self._worker(self._start if check.prepare is None else self._read)
         try:
             if check.prepare is not None and self._read is not None:
                 try:
@@ -213,8 +216,12 @@ class Plumbing:
             return Answer(1, (said,))
         return None
 
-    def _worker(self, lent: Worker | None = None) -> Worker:
-        worker = Worker() if lent is None else lent
+    def _worker(self, source: Worker | Callable[[], object] | None) -> Worker:
+        """``source`` itself, or a process in which it was begun, or one that is not started."""
+        if isinstance(source, Worker):
+            worker = source
+        else:
+            worker = Worker() if source is None else self._ahead.take(source)
         with self._lock:
             self._living.append(worker)
         return worker
