@@ -187,4 +187,7 @@ def print_trials(
     report.say(console, f"checks that catch nothing: {', '.join(total.idle) or 'none'}")
     report.say(console, f"mutants that survive: {', '.join(total.survived) or 'none'}")
     count = len(total.killed) + len(total.survived)
+    if total.own:
+        tried = f"tried on the checks that are expected to catch them: {total.own} of {count}"
+        report.say(console, f"{tried} mutants; what else does is not known")
     report.say(console, f"killed {len(total.killed)} of {count} mutants, {total.rate:.1%}")

@@ -155,7 +155,19 @@ def test_the_score_adds_up(table: MutantTable) -> None:
     assert set(total.idle) == {"input", "empty"}
     assert total.unexpected == ("empty_refused",)
     assert total.alarms == {"right": "sizes"}
+    assert total.own == 0
     assert not total.good
+
+
+def test_what_only_one_check_catches_is_known_where_all_were_tried(table: MutantTable) -> None:
+    all_tried, few = trial("synchronizes", "capture"), trial("allocates", "capture")
+    total = score([all_tried, replace(few, own=True)], table)
+    assert total.killed == ("synchronizes", "allocates")
+    assert total.alone == {"capture": ("synchronizes",)}
+    assert total.own == 1
+    text = io.StringIO()
+    print_trials(Console(file=text, width=80), [all_tried, replace(few, own=True)], table, total)
+    assert "tried on the checks that are expected to catch them: 1 of 2 mutants" in text.getvalue()
 
 
 def test_a_score_is_good_only_without_any_blemish(table: MutantTable) -> None:
@@ -196,7 +208,7 @@ def test_a_gate_that_could_not_verify_kills_nothing_and_is_kept(
     empty_libraries(tmp_path / "libraries", names)
     order = Order(table, names, tmp_path / "libraries", tmp_path / "out", jobs=2, own=True)
     first = {done.name: done for done in mutation.run(order)}
-    assert set(first) == set(names)
+    assert {done.name: done.own for done in first.values()} == {"log_tail": True, "right": False}
     for done in first.values():
         assert (done.exit_code, done.killed) == (3, False)
         assert done.sentence.startswith("COULD NOT VERIFY: ")
@@ -210,6 +222,21 @@ def test_a_gate_that_could_not_verify_kills_nothing_and_is_kept(
     assert damaged.exit_code == 3
     assert time.monotonic() - before > 0.2, "it ran again"
     assert json.loads(kept.read_text())["trial"]["name"] == "log_tail"
+
+
+@NO_GPU
+def test_a_trial_with_all_checks_stands_for_one_with_few_but_not_the_other_way(
+    table: MutantTable, tmp_path: Path
+) -> None:
+    empty_libraries(tmp_path / "libraries", ("log_tail",))
+    few = Order(table, ("log_tail",), tmp_path / "libraries", tmp_path / "out", own=True)
+    (first,) = mutation.run(few)
+    (all_tried,) = mutation.run(replace(few, own=False, resume=True))
+    assert (first.own, all_tried.own) == (True, False)
+    written = (tmp_path / "out" / "log_tail.json").read_text()
+    (kept,) = mutation.run(replace(few, resume=True))
+    assert kept == all_tried
+    assert (tmp_path / "out" / "log_tail.json").read_text() == written
 
 
 @NO_GPU

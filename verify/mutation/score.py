@@ -16,14 +16,17 @@ __all__ = ["Score", "score"]
 class Score:
     """The sum of all trials.
 
-    ``alone``: for each check, the mutants that only it catches. ``idle``: checks that ran and
-    caught nothing. ``unexpected``: mutants that were killed, but by none of the checks that the
-    table expects. ``alarms``: what the gate held against a library without a bug, by its name.
+    ``alone``: for each check, the mutants that only it catches, of those that all checks were
+    tried on. ``own``: how many mutants were tried on the expected checks only. ``idle``: checks
+    that ran and caught nothing. ``unexpected``: mutants that were killed, but by none of the
+    checks that the table expects. ``alarms``: what the gate held against a library without a bug,
+    by its name.
     """
 
     killed: tuple[str, ...]
     survived: tuple[str, ...]
     alone: dict[str, tuple[str, ...]]
+    own: int
     idle: tuple[str, ...]
     unexpected: tuple[str, ...]
     alarms: dict[str, str]
@@ -48,7 +51,7 @@ def score(trials: Sequence[Trial], table: MutantTable) -> Score:
     counts = Counter(check for trial in mutants if trial.killed for check in trial.caught)
     only: dict[str, list[str]] = {}
     for trial in mutants:
-        if trial.killed and len(trial.caught) == 1:
+        if trial.killed and len(trial.caught) == 1 and not trial.own:
             only.setdefault(trial.caught[0], []).append(trial.name)
     ran = dict.fromkeys(check for trial in (*controls, *mutants) for check in trial.ran)
     unexpected = []
@@ -60,6 +63,7 @@ def score(trials: Sequence[Trial], table: MutantTable) -> Score:
         killed=tuple(trial.name for trial in mutants if trial.killed),
         survived=tuple(trial.name for trial in mutants if not trial.killed),
         alone={check: tuple(names) for check, names in only.items()},
+        own=sum(trial.own for trial in mutants),
         idle=tuple(check for check in ran if not counts[check]),
         unexpected=tuple(unexpected),
         alarms={

@@ -9,9 +9,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from verify import interrupt
@@ -31,7 +31,7 @@ class Order:
 
     ``own`` tries only the checks that the table expects to catch a mutant, and values in the
     context ``alone``. ``resume`` keeps the trials that ``out`` holds of the same libraries with
-    the same options. ``jobs`` gates run at once.
+    the same options, with ``own`` also those with all checks. ``jobs`` gates run at once.
     """
 
     table: MutantTable
@@ -50,6 +50,7 @@ class Trial:
 
     ``caught``: the checks that gave a finding of their own, ``ran``: all that were run. ``error``
     is not empty where the gate did not end with a verdict of its own; then nothing was caught.
+    ``own``: only the checks that the table expects to catch it were tried.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Trial:
     caught: tuple[str, ...]
     ran: tuple[str, ...]
     error: str = ""
+    own: bool = False
 
     @property
     def killed(self) -> bool:
@@ -178,14 +180,16 @@ def _trial(order: Order, name: str, running: _Running) -> Trial:
     library, out = _library(order, name), order.out / name
     mutant = order.table.mutant(name)
     words = ["--seed", str(order.seed), *_options(order, name)]
-    if order.own and mutant is not None:
+    keys = {_key(words, library): False}
+    own = order.own and mutant is not None
+    if own and mutant is not None:
         words += ["--context", "alone"]
         for check in mutant.checks:
             words += ["--check", check]
-    key = hashlib.sha256("\0".join(words).encode() + library.read_bytes()).hexdigest()
+        keys[_key(words, library)] = True
     kept = order.out / f"{name}.json"
     if order.resume:
-        found = _kept(kept, key)
+        found = _kept(kept, keys)
         if found is not None:
             return found
     kept.unlink(missing_ok=True)
@@ -211,19 +215,23 @@ def _trial(order: Order, name: str, running: _Running) -> Trial:
         except InputError as error:
             said.append(str(error))
     trial = trial_of(name, code, seconds, said[-1] if said else "", record)
+    trial = replace(trial, own=own)
     if not running.ended:
-        text = json.dumps({"key": key, "trial": asdict(trial)}, indent=1)
+        text = json.dumps({"key": _key(words, library), "trial": asdict(trial)}, indent=1)
         records.write_text(kept, text + "\n")
     return trial
 
 
-def _kept(path: Path, key: str) -> Trial | None:
-    """A trial that was written down, if it is of the same library with the same options."""
+def _key(words: Sequence[str], library: Path) -> str:
+    """What a trial depends on: the gate's options and the library's bytes."""
+    return hashlib.sha256("\0".join(words).encode() + library.read_bytes()).hexdigest()
+
+
+def _kept(path: Path, keys: Mapping[str, bool]) -> Trial | None:
+    """A trial that was written down under one of ``keys``, which say whether it is ``own``."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        if data["key"] != key:
-            return None
-        fields = data["trial"]
+        fields = {**data["trial"], "own": keys[data["key"]]}
         fields["caught"], fields["ran"] = tuple(fields["caught"]), tuple(fields["ran"])
         return Trial(**fields)
     except (OSError, ValueError, KeyError, TypeError):

@@ -156,7 +156,8 @@ CHECKS: tuple[Check, ...] = (
     Check("timing_cache", "plans built with a timing cache are right", v3.timing_cache),
     Check("tactics", "every build returns the same values", v3.tactics),
     Check("aliasing", "input and output do not share memory unasked", v3.aliasing),
-    Check("network", "inside of a network it is right as alone", composed.network, seconds=180.0),
+    # Its builds time kernels, which takes thirty times as long on a GPU with seven other gates.
+    Check("network", "inside of a network it is right as alone", composed.network, seconds=600.0),
     Check("exit", "a process that used it ends well", state.end, ends=True),
 )
 
