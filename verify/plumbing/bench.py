@@ -21,9 +21,11 @@ from verify.plumbing.tensor import KINDS, LINEAR, Bits, Kind, Layout, Region, va
 
 __all__ = ["LEVEL", "LONGEST", "Bench", "Context", "Plan", "Ran", "Unbuilt", "churned", "tile"]
 
-LONGEST = (1 << 24) + 1  # elements of the dynamic plan of rank 1
+LONGEST = (1 << 24) + 1  # elements of a dynamic plan of a row of them
+_USUAL = 4096
 LEVEL = 0  # of the builder: what it chooses around the plugin takes seconds and is of no interest
 _BATCH = 1 << 16  # elements of a plain run: a multiple of every block and vector
+_IMAGE = (1, 1, 1)  # before the elements, for a plugin that computes images only
 _DYNAMIC = 3  # PluginVersion::kV2_DYNAMICEXT, in the highest byte of getTensorRTVersion
 _M_PERTURB = -6  # malloc.h: fill what is freed, and what is allocated, with a byte
 
@@ -153,6 +155,7 @@ class Bench:
         self._plans: dict[Any, Plan | Unbuilt] = {}
         self._known: dict[str, tuple[Bits, Bits]] = {}
         self._plain: dict[str, Context] = {}
+        self._leading: dict[str, tuple[int, ...]] = {}
 
     # TensorRT and the library
 
@@ -490,11 +493,52 @@ class Bench:
             context.enqueue(stream)
             return Ran(source.region(stream), target.region(stream), plan.out)
 
-    def vector(self, precision: str, count: int) -> tuple[Plan, tuple[int, ...] | None]:
-        """A plan for ``count`` elements of rank 1, and the shape to set for it, if it is one."""
+    def leading(self, precision: str) -> tuple[int, ...]:
+        """The axes before the last one of a row of elements: none.
+
+        Three of length 1 for a plugin that writes nothing at rank 1 and something at rank 4: what
+        else is wrong with it is told, too.
+        """
+        if precision not in self._leading:
+            for axes in ((), _IMAGE):
+                self._leading[precision] = axes
+                if self._writes(precision):
+                    break
+            else:
+                self._leading[precision] = ()
+        return self._leading[precision]
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a check's reader should know of the runs here."""
+        return tuple(
+            f"{precision}: run at rank {len(axes) + 1}, as nothing is written at rank 1"
+            for precision, axes in self._leading.items()
+            if axes
+        )
+
+    def _writes(self, precision: str) -> bool:
+        """Whether a plain run writes anything."""
+        x = values(KINDS[precision])[:_USUAL]
+        try:
+            plan, shape = self.vector(precision, x.size)
+            return bool((self.run(plan, x, shape).bits != KINDS[precision].poison).any())
+        except Broken:
+            return False
+
+    def row(self, precision: str, count: int) -> tuple[int, ...]:
+        """The shape of ``count`` elements in a row."""
+        return (*self.leading(precision), count)
+
+    def vector(
+        self, precision: str, count: int, leading: tuple[int, ...] | None = None
+    ) -> tuple[Plan, tuple[int, ...] | None]:
+        """A plan for ``count`` elements in a row, and the shape to set for it, if it is one."""
+        before = self.leading(precision) if leading is None else leading
         if self.subject.static:
-            return self.plan(precision, (count,)), None
-        return self.plan(precision, (-1,), ((0,), (4096,), (LONGEST,))), (count,)
+            return self.plan(precision, (*before, count)), None
+        profile = tuple((*before, size) for size in (0, _USUAL, LONGEST))
+        return self.plan(precision, (*before, -1), profile), (*before, count)
 
     def alone(self, precision: str, bits: Bits) -> Bits:
         """What the plugin makes of these elements in a plain, contiguous run of its own."""

@@ -33,7 +33,7 @@ def build(bench: Bench, tally: Tally) -> None:
         try:
             # Only a static plan says what it is made of before it has run.
             tally.expect(precision, _precision_fault(bench.plan(precision, (4096,)), precision))
-            plan, shape = bench.vector(precision, 4096)
+            plan, shape = bench.vector(precision, 4096, ())
         except Unbuilt as error:
             tally.expect(precision, f"TensorRT builds no plan: {error}")
             continue
@@ -121,7 +121,7 @@ def mismatch(bench: Bench, tally: Tally) -> None:
 def refit(bench: Bench, tally: Tally) -> None:
     """A plan that may be refitted."""
     for precision in bench.subject.precisions:
-        plan = bench.plan(precision, (1000,), refit=True)
+        plan = bench.plan(precision, bench.row(precision, 1000), refit=True)
         x, due = bench.pair(precision, 1000)
         tally.expect(precision, value_fault(bench.run(plan, x).bits, due, plan.kind))
 

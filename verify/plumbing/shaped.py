@@ -67,7 +67,7 @@ def sizes(bench: Bench, tally: Tally) -> None:
                     plan, shape = bench.vector(precision, count)
                     context = Context(bench, plan.engine)
                 else:
-                    shape = (count,)
+                    shape = bench.row(precision, count)
                 target.poison(word, stream, count * size)
                 context.bind(shape, x=source.address, y=target.address)
                 context.enqueue(stream)
@@ -82,7 +82,7 @@ def huge(bench: Bench, tally: Tally) -> None:
     count = (1 << 31) - 2 if largest is None else min(largest, (1 << 31) - 2)
     for precision in bench.subject.precisions:
         for elements in (count, *(() if largest is not None else ((1 << 31) + 17,))):
-            plan = bench.plan(precision, (elements,), direct=True)
+            plan = bench.plan(precision, bench.row(precision, elements), direct=True)
             x, due = bench.known(precision)
             tally.expect(f"{precision}, {elements} elements", _large(bench, plan, elements, x, due))
 

@@ -68,7 +68,7 @@ def clones(bench: Bench, tally: Tally) -> None:
             def define(network: Any, x: Any, made: Any = clone, p: str = precision) -> list[Any]:
                 return [bench.layer(network, x, p, made)]
 
-            plan = bench.build(precision, (_COUNT,), define)
+            plan = bench.build(precision, bench.row(precision, _COUNT), define)
             tally.expect(
                 f"{precision}, a clone", value_fault(bench.run(plan, x).bits, due, plan.kind)
             )
@@ -85,7 +85,7 @@ def threads(bench: Bench, tally: Tally) -> None:
     """Many contexts of one plan at once, each with a stream, memory and data of its own."""
     for precision in bench.subject.precisions:
         bench.known(precision)
-        plan = bench.plan(precision, (_COUNT,))
+        plan = bench.plan(precision, bench.row(precision, _COUNT))
         for number, fault in enumerate(_at_once(bench, _use(bench, plan, precision))):
             tally.expect(f"{precision}, thread {number}", fault)
 
@@ -102,7 +102,7 @@ def builds(bench: Bench, tally: Tally) -> None:
             try:
                 plan = bench.build(
                     precision,
-                    (count,),
+                    bench.row(precision, count),
                     lambda network, x: [bench.layer(network, x, precision)],
                     builder=builder,
                 )
@@ -138,7 +138,7 @@ def plans(bench: Bench) -> dict[str, tuple[bytes, Bits, Bits]]:
     """For another process: a static plan, an input and the output by precision."""
     found = {}
     for precision in bench.subject.precisions:
-        plan = bench.plan(precision, (_COUNT,))
+        plan = bench.plan(precision, bench.row(precision, _COUNT))
         x = bench.pair(precision, _COUNT)[0]
         found[precision] = (plan.data, x, bench.run(plan, x).bits)
     return found
@@ -168,7 +168,7 @@ def reload(bench: Bench, tally: Tally) -> None:
 def end(bench: Bench, tally: Tally) -> None:
     """A run; how the process ends afterwards is the check."""
     for precision in bench.subject.precisions:
-        plan = bench.plan(precision, (_COUNT,))
+        plan = bench.plan(precision, bench.row(precision, _COUNT))
         x, due = bench.pair(precision, _COUNT)
         tally.expect(precision, value_fault(bench.run(plan, x).bits, due, plan.kind))
 
@@ -238,4 +238,4 @@ def _attributed(bench: Bench, precision: str, sets: Any) -> Plan:
     def define(network: Any, x: Any) -> list[Any]:
         return [bench.layer(network, x, precision, bench.plugin(given)) for given in sets]
 
-    return bench.build(precision, (_COUNT,), define)
+    return bench.build(precision, bench.row(precision, _COUNT), define)

@@ -43,7 +43,7 @@ def timing_cache(bench: Bench, tally: Tally) -> None:
             for known in (None, cache):
                 plan = bench.build(
                     precision,
-                    (_COUNT,),
+                    bench.row(precision, _COUNT),
                     lambda network, x, p=precision, g=given: [  # type: ignore[misc]
                         bench.layer(network, x, p, bench.plugin(g))
                     ],
@@ -63,7 +63,7 @@ def tactics(bench: Bench, tally: Tally) -> None:
         for number in range(3):
             plan: Plan = bench.build(
                 precision,
-                (_COUNT,),
+                bench.row(precision, _COUNT),
                 lambda network, x, p=precision: [bench.layer(network, x, p)],  # type: ignore[misc]
                 level=None,
             )
@@ -76,7 +76,7 @@ def aliasing(bench: Bench, tally: Tally) -> None:
     _needs_v3(bench)
     for precision in bench.subject.precisions:
         x, due = bench.pair(precision, _COUNT)
-        plan = bench.plan(precision, (_COUNT,))
+        plan = bench.plan(precision, bench.row(precision, _COUNT))
         ran = bench.run(plan, x)
         same = bool((ran.x.inside.view(plan.kind.bits) == x).all())
         tally.expect(precision, "" if same else "the output was written over the input")

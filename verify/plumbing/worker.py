@@ -57,6 +57,9 @@ def perform(check: Check, subject: Subject, payload: Any = None) -> Answer:
         tally.expect("", str(words))
     except Exception as words:  # the check's own fault, or CUDA's: the next lines tell
         error = f"{type(words).__name__}: {' '.join(str(words).split())}"
+    if check.plans:
+        for remark in bench.remarks:
+            tally.note(remark)
     broken = bench.fault()
     if broken:
         tally.expect("", f"CUDA is broken afterwards: {broken}")
