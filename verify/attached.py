@@ -12,16 +12,26 @@ import runpy
 import signal
 import sys
 
-__all__ = ["main"]
+__all__ = ["main", "with_us"]
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_libc = ctypes.CDLL(None)  # loaded before any fork
+
+
+def with_us() -> None:
+    """Have the calling process killed when the thread that started it ends, however that ends.
+
+    For ``preexec_fn``.
+    """
+    if sys.platform == "linux":
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def main() -> None:
     """Set this process up, then be ``python -m verify``."""
     parent, cores = int(sys.argv[1]), {int(core) for core in sys.argv[2].split(",")}
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        with_us()
         os.sched_setaffinity(0, cores)
     if os.getppid() != parent:  # it died before it was watched
         return

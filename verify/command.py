@@ -182,7 +182,9 @@ def output_folder(out: Path) -> Iterator[None]:
 def _clear(out: Path) -> None:
     """Take the last run's record and findings away, and nothing that isn't one's."""
     findings, path = out / "findings", out / "record.json"
-    ours = all((folder / "replay.sh").is_file() for folder in findings.glob("*"))
+    # What a run that was killed was still writing has a hidden name.
+    whole = [folder for folder in findings.glob("*") if not folder.name.startswith(".")]
+    ours = all((folder / "replay.sh").is_file() for folder in whole)
     if path.exists():
         try:
             ours &= "schema_version" in json.loads(path.read_text(encoding="utf-8"))

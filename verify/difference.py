@@ -83,6 +83,8 @@ def _of_sweep(path: Path, record: sweeps.SweepRecord) -> Snapshot:
         "engine": f"{engine.engine} {engine.version} on {engine.device}",
         "CPU": record.environment.cpu,
         "numpy": record.environment.numpy,
+        "driver": engine.driver,
+        "plugin": _plugin(record.plugin),
         "model": record.model[:16],
         "plan": record.plan[:16],
         "limits": record.limits[:16],
@@ -93,6 +95,11 @@ def _of_sweep(path: Path, record: sweeps.SweepRecord) -> Snapshot:
     return Snapshot(path, {record.case: measured})
 
 
+def _plugin(plugin: sweeps.PluginRecord | None) -> str:
+    """Which build of which plugin ran; empty where none did."""
+    return "" if plugin is None else f"{plugin.name}, library {plugin.sha256[:16]}"
+
+
 def _of_observation(path: Path, observation: observations.Observation) -> Snapshot:
     cases = {}
     for case_id, case in observation.cases.items():
@@ -100,6 +107,8 @@ def _of_observation(path: Path, observation: observations.Observation) -> Snapsh
             "engine": f"{observation.engine} {observation.version} on {observation.device}",
             "CPU": observation.cpu,
             "numpy": case.numpy,
+            "driver": case.driver,
+            "plugin": _plugin(case.plugin),
             "model": case.model[:16],
             "inputs": coverage(case.inputs, case.total),
         }

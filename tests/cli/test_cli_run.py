@@ -39,6 +39,14 @@ def test_a_good_case_exits_0_and_leaves_only_its_output_folder(cli: Cli, tmp_pat
     assert "seed 0" in done.stdout
 
 
+def test_what_a_killed_run_was_writing_is_in_nobodys_way(cli: Cli, tmp_path: Path) -> None:
+    half = tmp_path / ".verify/findings/.plumbing_stream.new-17"
+    half.mkdir(parents=True)
+    done = cli("run", *ONE)
+    assert done.returncode == 0, done.stderr
+    assert not half.exists()
+
+
 def test_the_record_holds_what_its_schema_promises(cli: Cli, tmp_path: Path) -> None:
     done = cli("run", *ONE, "--seed", "7", "--json", "copy.json", "--junit", "junit.xml")
     assert done.returncode == 0, done.stderr

@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,15 +15,20 @@ import pytest
 from rich.console import Console
 
 from verify import report
+from verify.cases import Case
+from verify.engines.worker import HANGS
 from verify.gate import outcome
 from verify.gate_command import _with_checks
 from verify.plumbing import replay, table
 from verify.plumbing.check import Result, Subject
+from verify.precision import FP32
 from verify.record import Record, environment
+from verify.run import CaseResult
 
 ROOT = Path(__file__).resolve().parents[2]
 
 PASS = Result(table.by_name("stream"), "PASS", count=6, seconds=0.5)
+LOOKED = Result(table.by_name("registry"), "PASS", count=5)  # never runs the plugin
 FAIL = Result(
     table.by_name("capture"),
     "FAIL",
@@ -42,6 +48,8 @@ ERROR = Result(table.by_name("huge"), "ERROR", "the check itself broke down: Key
         ((ERROR, FAIL), "", "DO NOT SHIP: capture: ", 1),
         ((PASS, ERROR), "", "COULD NOT VERIFY: huge: the check itself broke down", 3),
         ((SKIPPED,), "", "COULD NOT VERIFY: unload: it can't be unloaded", 3),
+        ((LOOKED,), "", "COULD NOT VERIFY: libfoo.so: 1 checks of its plumbing passed, no oth", 3),
+        ((LOOKED, PASS), "", "SHIP: libfoo.so: 2 checks of its plumbing passed", 0),
         ((PASS,), "no precision", "DO NOT SHIP: no precision", 1),
         ((), "", "DO NOT SHIP: libfoo.so: no case of the plugin was executed", 1),
     ],
@@ -50,6 +58,16 @@ def test_the_last_word(checks: tuple[Result, ...], why: str, word: str, code: in
     last = outcome([], "libfoo.so", checks, why)
     assert last.sentence.startswith(word)
     assert last.exit_code == code
+
+
+@pytest.mark.parametrize(("context", "word"), [("alone", "DO NOT SHIP"), ("conv", "SHIP")])
+def test_only_a_deviation_of_its_own_may_not_be_stale(context: str, word: str) -> None:
+    """TensorRT's own layers around the plugin may do better than where they were observed."""
+    good = CaseResult(Case("plugin", "alone", FP32, "tensorrt"), "PASS", samples=10)
+    stale = CaseResult(Case("plugin", context, FP32, "tensorrt"), "STALE", "not seen", samples=10)
+    assert outcome([good, stale], "libfoo.so", [PASS]).word == word
+    failed = replace(stale, verdict="FAIL")
+    assert outcome([good, failed], "libfoo.so", [PASS]).word == "DO NOT SHIP"
 
 
 def test_the_record_holds_rows_and_findings(tmp_path: Path) -> None:
@@ -184,3 +202,29 @@ def test_again_tells_how_the_process_ended(
         )
         assert done.returncode == code, (statement, done)
         assert words in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("reason", "shown"), [("it is wrong", False), ("", True)])
+def test_a_hang_is_shown_by_another_and_ends_with_it(
+    subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: str, shown: bool
+) -> None:
+    monkeypatch.setattr(replay, "TIME_LIMIT", 3.0)
+    (tmp_path / "cuda.py").write_text(  # the first that such a process imports
+        "import os, time\n"
+        f"open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\n"
+        "time.sleep(600)\n"
+    )
+    library = tmp_path / "libfoo.so"
+    library.touch()
+    subject = replace(subject, library=str(library))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.delenv("VERIFY_NESTED", raising=False)
+    said = reason or f"the process {HANGS} 60 s"
+    result = replace(FAIL, check=table.by_name("registry"), reason=said, faults=(said,))
+    (stored,) = replay.store([result], subject, tmp_path / "findings")
+    assert stored.reproduced is shown
+    inside = int((tmp_path / "pid").read_text())
+    deadline = time.monotonic() + 5
+    while Path(f"/proc/{inside}/stat").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{inside}/stat").exists()

@@ -177,6 +177,8 @@ def test_a_score_is_good_only_without_any_blemish(table: MutantTable) -> None:
     assert not score(killed[1:], table).good
     assert not score([*killed, trial("allocates", exit_code=0)], table).good
     assert not score([*killed, trial("right", exit_code=3)], table).good
+    other = replace(killed[0], caught=("registry",), ran=("registry",))
+    assert not score([other, killed[1]], table).good, "caught by what it was not made for"
     idle = replace(killed[0], ran=("capture", "stream"))
     assert not score([idle], table).good
 

@@ -43,6 +43,36 @@ def reporting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Reporting:
     return put
 
 
+ANSWERING = """#!{python}
+import pickle, sys
+from pathlib import Path
+sys.path.insert(0, {root!r})
+from verify.plumbing.check import Answer
+Path(sys.argv[-1]).write_bytes(pickle.dumps(Answer(13)))
+print({said!r})
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [
+        ("========= ERROR SUMMARY: 0 errors", ""),
+        ("========= Error: Device not supported", "watched nothing: ========= Error: Device not"),
+        ("", "watched nothing: it says no summary"),
+    ],
+)
+def test_an_answer_counts_where_the_sanitizer_says_what_it_saw(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, subject: Subject, said: str, error: str
+) -> None:
+    path, root = tmp_path / sanitizer.NAME, str(Path(__file__).resolve().parents[2])
+    path.write_text(ANSWERING.format(python=sys.executable, root=root, said=said))
+    path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    answer = run(subject)
+    assert (answer.count, bool(answer.error)) == ((0, True) if error else (13, False))
+    assert error in answer.error
+
+
 def run(subject: Subject) -> Answer:
     return sanitizer.run(table.SANITIZER, subject, 20.0)
 

@@ -14,6 +14,7 @@ from verify.plumbing.tensor import (
     Kind,
     Layout,
     Region,
+    extremes,
     guard_fault,
     pack,
     padded,
@@ -73,6 +74,27 @@ def test_inputs_differ_from_their_neighbours_and_none_is_poison(kind: Kind) -> N
     assert (x[1:] != x[:-1]).mean() > 0.98
     assert np.isnan(kind.number(kind.poison))
     assert kind.number(int(kind.of(np.array([-1.5]))[0])) == -1.5
+
+
+@pytest.mark.parametrize("kind", [KINDS["fp32"], KINDS["fp16"], KINDS["bf16"]])
+def test_extremes_have_every_exponent_and_sign_but_one_result_only(kind: Kind) -> None:
+    x = extremes(kind)
+    assert x.dtype == kind.bits
+    assert not (x == kind.poison).any()
+    heads = {int(bits) >> kind.fraction for bits in x}
+    assert len(heads) == 1 << (kind.size * 8 - kind.fraction)
+    numbers = [kind.number(int(bits)) for bits in x]
+    assert np.isposinf(numbers).any()
+    assert np.isnan(numbers).any()
+    assert not np.isneginf(numbers).any()
+    if kind.size == 2:
+        assert len(set(x.tolist())) == (1 << 16) - 2
+
+
+def test_how_far_apart_two_results_may_be_is_asked_for() -> None:
+    two_apart = number(1.0), number(1.002)
+    assert value_fault(*two_apart, KIND, slack=2) == ""
+    assert "1 of 1 elements differ" in value_fault(*two_apart, KIND, slack=1)
 
 
 def number(*numbers: float) -> np.ndarray:

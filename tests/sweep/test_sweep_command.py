@@ -287,6 +287,22 @@ def test_an_observation_replaces_the_same_case_only(cli: Cli) -> None:
     assert f"{CASE}: bitwise the same" in done.out
 
 
+def test_another_build_of_a_plugin_and_another_driver_are_named(cli: Cli) -> None:
+    assert cli("sweep", "--case", CASE, "--observe", "a.json").code == 0
+    text = json.loads(Path("a.json").read_text())
+    case = text["cases"][CASE]
+    builds = ("1" * 64, "2" * 64)
+    for name, driver, build in zip("ab", ("580.1", "590.2"), builds, strict=True):
+        case["driver"] = driver
+        case["plugin"] = {"name": "'Mish', version '1'", "library": "libm.so", "sha256": build}
+        Path(f"{name}.json").write_text(json.dumps(text))
+    done = cli("diff", "a.json", "b.json")
+    assert done.code == 0, done.out + done.err
+    assert "driver: 580.1 -> 590.2" in done.out
+    assert f"library {'1' * 16}" in done.out
+    assert f"library {'2' * 16}" in done.out
+
+
 def test_a_sample_is_observed_and_says_so(cli: Cli) -> None:
     done = cli("sweep", "--case", CASE, "--sample", "--observe", "o.json")
     assert done.code == 0, done.err

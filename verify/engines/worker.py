@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import ctypes
 import multiprocessing
 import os
 import signal
@@ -15,9 +14,11 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any
 
-__all__ = ["Ahead", "Died", "TimedOut", "Worker"]
+from verify.attached import with_us
 
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+__all__ = ["HANGS", "Ahead", "Died", "TimedOut", "Worker"]
+
+HANGS = "did not answer within"  # what is said of a process that was ended for it
 
 
 class Died(Exception):
@@ -80,7 +81,7 @@ class Worker:
             raise
         if not answered:
             self._end(kill=True)
-            raise TimedOut(f"did not answer within {seconds:g} s")
+            raise TimedOut(f"{HANGS} {seconds:g} s")
         if failed:
             raise value
         return value
@@ -196,7 +197,7 @@ def _serve(pipe: Connection, environment: dict[str, str], log: str, parent: int)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     if sys.platform == "linux":
         # Also a parent that is killed leaves nothing behind, whatever native code does here.
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        with_us()
         if os.getppid() != parent:
             return
     os.environ.update(environment)

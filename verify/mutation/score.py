@@ -39,8 +39,13 @@ class Score:
 
     @property
     def good(self) -> bool:
-        """Whether every mutant was killed, every check is of use and no alarm was false."""
-        return bool(self.killed) and not (self.survived or self.idle or self.alarms)
+        """Whether every mutant was killed as expected, every check is of use, no alarm was false.
+
+        What another check than the expected ones catches, such as a library that can't be loaded,
+        may not show what it was made for.
+        """
+        blemishes = (self.survived, self.idle, self.unexpected, self.alarms)
+        return bool(self.killed) and not any(blemishes)
 
 
 def score(trials: Sequence[Trial], table: MutantTable) -> Score:

@@ -10,6 +10,7 @@ finding is there, 0 and `replay: PASS:` when it is gone, 2 where nothing can be 
 
 from __future__ import annotations
 
+import ctypes
 import json
 import pickle
 import signal
@@ -30,6 +31,7 @@ from verify.plumbing.table import by_name  # noqa: E402
 RECORD: Any = json.loads(r"""{}""")
 
 _SECONDS = 300  # for CUDA and TensorRT to start, on top of the check's own
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def main(words: list[str]) -> int:
@@ -45,7 +47,12 @@ def main(words: list[str]) -> int:
         for step in steps:
             command = [sys.executable, __file__, "--inside", step, library, folder]
             try:
-                done = subprocess.run(command, timeout=check.seconds + _SECONDS, check=False)
+                done = subprocess.run(
+                    command,
+                    timeout=check.seconds + _SECONDS,
+                    check=False,
+                    preexec_fn=_with_us,
+                )
             except subprocess.TimeoutExpired:
                 print("replay: FAIL: the process did not end within its time")
                 return 1
@@ -59,6 +66,11 @@ def main(words: list[str]) -> int:
             if done.returncode:
                 return done.returncode
     return 0
+
+
+def _with_us() -> None:
+    """A process that hangs ends with the one that waits for it, however that ends."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def inside(step: str, library: str, folder: Path) -> int:

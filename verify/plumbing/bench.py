@@ -7,7 +7,7 @@ import gc
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -64,13 +64,17 @@ def tile(bits: Bits, count: int, offset: int = 0) -> Bits:
 
 @dataclass(frozen=True)
 class Plan:
-    """A plan of one input and some outputs; ``kind`` is the input's, ``out`` the outputs'."""
+    """A plan of one input and some outputs; ``kind`` is the input's, ``out`` the outputs'.
+
+    ``timings``: the timing cache behind a build that was given one.
+    """
 
     engine: Any
     data: bytes
     kind: Kind
     out: Kind
     inspect: Callable[[Any], str]
+    timings: bytes = b""
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -303,8 +307,8 @@ class Bench:
 
     def data_type(self, precision: str) -> Any:
         """TensorRT's type for a precision."""
-        names = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16", "int32": "int32"}
-        return getattr(self.trt, names[precision])
+        names = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
+        return getattr(self.trt, names.get(precision, precision))
 
     def plan(
         self,
@@ -400,7 +404,10 @@ class Bench:
         built = builder.build_serialized_network(network, config)
         if built is None:
             raise Unbuilt(self.words())
-        return self.deserialize(bytes(memoryview(built)), precision, out)
+        plan = self.deserialize(bytes(memoryview(built)), precision, out)
+        if cache is None:
+            return plan
+        return replace(plan, timings=bytes(memoryview(config.get_timing_cache().serialize())))
 
     def deserialize(self, data: bytes, precision: str, out: str = "") -> Plan:
         """A plan from its bytes; raises Broken."""

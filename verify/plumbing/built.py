@@ -12,6 +12,7 @@ from verify.plumbing.tensor import (
     LINEAR,
     Bits,
     Layout,
+    extremes,
     guard_fault,
     pack,
     value_fault,
@@ -25,6 +26,10 @@ _SHAPES = {
     3: ((2, 5, 3, 7), (1, 33, 2, 3), (2, 32, 2, 5), (9, 4, 6)),
     4: ((1, 5, 2, 3, 7), (2, 16, 2, 1, 3), (3, 2, 4, 5)),
 }
+
+_CHANNELS = 9  # of an image of all kinds of inputs: a multiple of no vector
+# ULP between two results that are both within the limits of plugins (1 ULP in fp32, 0.51 else).
+_APART = {"fp32": 2, "fp16": 1, "bf16": 1}
 
 
 def build(bench: Bench, tally: Tally) -> None:
@@ -44,14 +49,23 @@ def build(bench: Bench, tally: Tally) -> None:
 
 
 def refusal(bench: Bench, tally: Tally) -> None:
-    """What there is no Mish of, or none in this plugin, is refused."""
+    """What there is no Mish of, or none in this plugin, is refused; what it claims is not."""
     for precision in bench.subject.lacking:
+        claimed = bench.claims(precision, LINEAR, 1)
         try:
             plan = bench.plan(precision, (64,))
-        except Unbuilt:
-            tally.expect(precision, "")
+        except Unbuilt as error:
+            fault = f"it is claimed, and TensorRT builds no plan: {error}" if claimed else ""
         else:
-            tally.expect(precision, _precision_fault(plan, precision))
+            fault = _precision_fault(plan, precision)
+            if not fault:
+                tally.miss(f"{precision} is built here, and its cases were refused")
+        tally.expect(precision, fault)
+        for layout in FORMATS[precision]:
+            if layout is not LINEAR and bench.claims(precision, layout, layout.axis + 1):
+                tally.miss(f"{precision} {layout.name} is claimed, and {precision} is not tested")
+    if bench.claims("int8", LINEAR, 1):
+        tally.miss("int8 is claimed, and there are no limits for it")
     try:
         plan = bench.plan("int32", (64,), direct=True)
     except Unbuilt:
@@ -81,9 +95,28 @@ def formats(bench: Bench, tally: Tally) -> None:
                 ran = bench.run(plan, pack(x, layout))
                 tally.expect(where, value_fault(ran.bits, pack(due, layout), plan.kind))
                 tally.expect(where, guard_fault("output", ran.y, plan.kind.word))
+            if layout.name in found:
+                _extreme(bench, tally, precision, layout)
         names = ", ".join(dict.fromkeys(found)) or "no format but LINEAR"
         tally.note(f"{precision}: {names}")
         tally.expect("", "")  # every format was asked for
+
+
+def _extreme(bench: Bench, tally: Tally, precision: str, layout: Layout) -> None:
+    """Inputs of every size in a format: as far off as two right results may be, and no more."""
+    kind = KINDS[precision]
+    bits = extremes(kind)
+    shape = (1, _CHANNELS, *(1,) * (layout.axis - 2), -(-bits.size // _CHANNELS))
+    where = f"{precision} {layout.name}, inputs of every size"
+    plan = bench.claimed(precision, shape, layout)
+    if plan is None:
+        tally.miss(f"{where}: TensorRT builds no plan of {shape}")
+        return
+    x = np.resize(bits, _size(shape))
+    due = _shaped(bench.alone(precision, x), shape)
+    ran = bench.run(plan, pack(_shaped(x, shape), layout))
+    slack = _APART[precision]
+    tally.expect(where, value_fault(ran.bits, pack(due, layout), plan.kind, slack=slack))
 
 
 def mismatch(bench: Bench, tally: Tally) -> None:

@@ -94,7 +94,8 @@ class Check:
     one process but for those with a process of their own (``own_process``), which get what
     ``prepare`` made in the shared one. ``loads`` False: the library is not loaded there.
     ``ends``: how the shared process ends after it belongs to the check. ``plans`` False: it
-    needs no precision. ``sanitized``: compute-sanitizer is around its process.
+    needs no precision. ``executes`` False: it looks at the plugin and never runs it.
+    ``sanitized``: compute-sanitizer is around its process.
     ``skips`` tells from the subject why the check does not apply, without a process.
     """
 
@@ -107,6 +108,7 @@ class Check:
     loads: bool = True
     ends: bool = False
     plans: bool = True
+    executes: bool = True
     sanitized: bool = False
     skips: Callable[[Subject], str] | None = None
 

@@ -171,19 +171,26 @@ def _announced(creator: Any) -> list[tuple[str, str]] | None:
 
 
 def other_fields(bench: Bench) -> tuple[tuple[str, str, int | float | str | None], ...]:
-    """The announced fields with other values; empty where there are none or they are refused."""
-    changed = tuple(
-        (name, kind, _other(kind, value))
-        for name, kind, value in bench.subject.fields
-        if kind.startswith(("FLOAT", "INT"))
-    )
-    if not changed:
-        return ()
-    try:
-        bench.plugin(changed)
-    except Broken:
-        return ()
-    return changed
+    """The announced fields with other values: all of them, or the first that alone may change.
+
+    Empty where there are none, or every change is refused.
+    """
+    given = bench.subject.fields
+    numbers = [i for i, (_, kind, _) in enumerate(given) if kind.startswith(("FLOAT", "INT"))]
+    for chosen in dict.fromkeys((tuple(numbers), *((i,) for i in numbers))):
+        changed = tuple(
+            (name, kind, _other(kind, value) if i in chosen else value)
+            for i, (name, kind, value) in enumerate(given)
+            if i in chosen or value is not None
+        )
+        if not chosen:
+            continue
+        try:
+            bench.plugin(changed)
+        except Broken:
+            continue
+        return changed
+    return ()
 
 
 def _other(kind: str, value: int | float | str | None) -> int | float:

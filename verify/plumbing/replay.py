@@ -13,6 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+from verify.attached import with_us
+from verify.engines.worker import HANGS
 from verify.errors import InputError
 from verify.plumbing.check import Check, Result, Subject
 from verify.replay.line import TIME_LIMIT, nested
@@ -50,7 +52,7 @@ def store(results: list[Result], subject: Subject, folder: Path, *, jobs: int = 
         place = folder / f"plumbing_{result.check.name}"
         _write(place, result.check, subject)
         line = f"cd {shlex.quote(str(place.resolve()))} && {shlex.quote(sys.executable)} again.py"
-        shown = nested() or _fails(place)
+        shown = nested() or _fails(place, hangs=HANGS in result.reason)
         return replace(result, folder=str(place), line=line, reproduced=shown)
 
     with ThreadPoolExecutor(max(1, jobs)) as pool:
@@ -86,7 +88,8 @@ def _write(folder: Path, check: Check, subject: Subject) -> None:
         shutil.rmtree(new, ignore_errors=True)
 
 
-def _fails(folder: Path) -> bool:
+def _fails(folder: Path, *, hangs: bool) -> bool:
+    """Whether the line shows the finding; one that is a hang is shown by another."""
     try:
         ran = subprocess.run(
             [sys.executable, "again.py"],
@@ -98,7 +101,8 @@ def _fails(folder: Path) -> bool:
             errors="replace",
             timeout=TIME_LIMIT,
             check=False,
+            preexec_fn=with_us,
         )
     except subprocess.TimeoutExpired:
-        return False
+        return hangs
     return ran.returncode == 1 and "replay: FAIL: " in ran.stdout

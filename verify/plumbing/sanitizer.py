@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import pickle
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from verify.attached import with_us
 from verify.plumbing.check import Answer, Check, Subject
 
 __all__ = ["NAME", "program", "run"]
@@ -20,7 +19,7 @@ __all__ = ["NAME", "program", "run"]
 NAME = "compute-sanitizer"
 
 _FOUND = 86  # exit code for what the sanitizer reports
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_WATCHED = r"^=+ ERROR SUMMARY: 0 errors"  # the last that memcheck says of a program
 _SCRIPT = """
 import pickle, sys
 from pathlib import Path
@@ -41,11 +40,6 @@ def program() -> str:
 
 def run(check: Check, subject: Subject, seconds: float) -> Answer:
     """Run a check under memcheck. What it reports is a fault; the first report is told."""
-    libc = ctypes.CDLL(None)
-
-    def with_us() -> None:  # it ends with the gate, however that ends; what it runs ends with it
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
     with tempfile.TemporaryDirectory() as folder:
         given, made = Path(folder) / "given", Path(folder) / "made"
         given.write_bytes(pickle.dumps((check, subject)))
@@ -65,7 +59,7 @@ def run(check: Check, subject: Subject, seconds: float) -> Answer:
                 errors="replace",
                 timeout=seconds,
                 check=False,
-                preexec_fn=with_us,
+                preexec_fn=with_us,  # what it runs ends with it
             )
         except subprocess.TimeoutExpired:
             return Answer(1, (f"the process did not answer within {seconds:g} s",))
@@ -78,6 +72,9 @@ def run(check: Check, subject: Subject, seconds: float) -> Answer:
         count = 1 if answer is None else answer.count
         return Answer(count, (f"{NAME} reports: {said or 'an error'}",))
     if isinstance(answer, Answer):
-        return answer
+        if answer.faults or re.search(_WATCHED, done.stdout, re.MULTILINE):
+            return answer
+        said = next((line for line in done.stdout.splitlines() if "Error" in line), "")
+        return Answer(error=f"{NAME} watched nothing: {said[:300] or 'it says no summary'}")
     last = next((line for line in reversed(done.stdout.splitlines()) if line.strip()), "")
     return Answer(error=f"{NAME} ended with exit code {done.returncode}: {last[:300]}")

@@ -8,7 +8,7 @@ import numpy as np
 
 from verify.plumbing.bench import LONGEST, Bench, Context, Plan, Unbuilt
 from verify.plumbing.check import Broken, Skipped, Tally
-from verify.plumbing.tensor import FORMATS, LINEAR, Bits, guard_fault, value_fault
+from verify.plumbing.tensor import FORMATS, KINDS, LINEAR, Bits, guard_fault, value_fault
 
 __all__ = ["addresses", "batch", "empty", "huge", "padded", "ranks", "reshape", "sizes"]
 
@@ -82,9 +82,14 @@ def huge(bench: Bench, tally: Tally) -> None:
     count = (1 << 31) - 2 if largest is None else min(largest, (1 << 31) - 2)
     for precision in bench.subject.precisions:
         for elements in (count, *(() if largest is not None else ((1 << 31) + 17,))):
+            where = f"{precision}, {elements} elements"
+            if not _fits(bench, tally, where, elements * KINDS[precision].size):
+                continue
             plan = bench.plan(precision, bench.row(precision, elements), direct=True)
             x, due = bench.known(precision)
-            tally.expect(f"{precision}, {elements} elements", _large(bench, plan, elements, x, due))
+            tally.expect(where, _large(bench, plan, elements, x, due))
+    if not tally.count:
+        raise Skipped(tally.notes[0])
 
 
 def padded(bench: Bench, tally: Tally) -> None:
@@ -97,16 +102,21 @@ def padded(bench: Bench, tally: Tally) -> None:
             # One channel, so that all but one in a vector is padding: 64 rows over 2^31.
             rows = (1 << 31) // (layout.vector * 16384) + 64
             shape = (1, 1, rows, 16384)
-            asked.append(layout.name)
-            plan = bench.claimed(precision, shape, layout)
-            if plan is None:
-                continue
-            x, due = (_spread(bits, layout.vector) for bits in bench.known(precision))
             elements = rows * 16384 * layout.vector
             where = f"{precision} {layout.name}, {elements} elements with padding"
+            asked.append(layout.name)
+            if not _fits(bench, tally, where, elements * KINDS[precision].size):
+                continue
+            plan = bench.claimed(precision, shape, layout)
+            if plan is None:
+                if bench.claims(precision, layout, len(shape)):
+                    tally.miss(f"{where} is claimed, and TensorRT builds no plan with it")
+                continue
+            x, due = (_spread(bits, layout.vector) for bits in bench.known(precision))
             tally.expect(where, _large(bench, plan, elements, x, due))
-    if not tally.count:
-        raise Skipped(f"the plugin takes none of {', '.join(dict.fromkeys(asked))}")
+    if not (tally.count or tally.missed):
+        none = f"the plugin takes none of {', '.join(dict.fromkeys(asked))}"
+        raise Skipped("; ".join(tally.notes) or none)
 
 
 def reshape(bench: Bench, tally: Tally) -> None:
@@ -186,12 +196,17 @@ def _spread(bits: Bits, vector: int) -> Bits:
     return spread
 
 
+def _fits(bench: Bench, tally: Tally, where: str, nbytes: int) -> bool:
+    """Whether the GPU has room for two tensors of ``nbytes``; tells where it has not."""
+    needed, room = 2 * nbytes + _SPARE, bench.device.room()
+    if room < needed:
+        tally.note(f"{where}: {needed >> 20} MiB are needed, {room >> 20} MiB of the GPU are free")
+    return room >= needed
+
+
 def _large(bench: Bench, plan: Plan, elements: int, x: Bits, due: Bits) -> str:
     """Run on a repeated tile and compare where 32-bit counts and places wrap, and at random."""
     nbytes, stream = elements * plan.kind.size, bench.device.stream
-    room = bench.device.room()
-    if room < 2 * nbytes + _SPARE:
-        raise Skipped(f"{2 * nbytes >> 20} MiB are needed, {room >> 20} MiB of the GPU are free")
     context = Context(bench, plan.engine)
     with bench.device.memory(nbytes) as source, bench.device.memory(nbytes) as target:
         source.repeat(x, stream)

@@ -48,30 +48,35 @@ CHECKS: tuple[Check, ...] = (
         "the library registers one creator of its name, and its plugins say the same",
         registered.registry,
         plans=False,
+        executes=False,
     ),
     Check(
         "fields",
         "the list of fields lasts, values are copied, unknown fields do no harm",
         registered.fields,
         plans=False,
+        executes=False,
     ),
     Check(
         "namespace",
         "creator, plugins and clones keep a namespace of their own",
         registered.namespace,
         plans=False,
+        executes=False,
     ),
     Check(
         "serialization",
         "what a plugin writes of itself is of the size it said, and is what it reads",
         registered.serialization,
         plans=False,
+        executes=False,
     ),
     Check(
         "combinations",
         "supportsFormatCombination reads what is at and before its position only",
         registered.combinations,
         plans=False,
+        executes=False,
     ),
     Check(
         "build",
@@ -106,6 +111,7 @@ CHECKS: tuple[Check, ...] = (
         "types without Mish, and precisions that it lacks, are refused",
         built.refusal,
         plans=False,
+        executes=False,
     ),
     Check(
         "formats",

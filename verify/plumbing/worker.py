@@ -67,7 +67,7 @@ def perform(check: Check, subject: Subject, payload: Any = None) -> Answer:
     if tally.count and skipped:
         tally.note(skipped)
         skipped = ""
-    if not (tally.count or skipped or error):
+    if not (tally.count or skipped or error or tally.missed):
         error = "nothing was compared"
     missed = tuple(tally.missed)
     return Answer(tally.count, tally.told, tuple(tally.notes), skipped, error, broken, missed)
