@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 
 from verify import observation as observations
@@ -220,17 +221,18 @@ def _bands(a: Measured, b: Measured) -> Iterator[str]:
         if old.samples != new.samples:
             yield f"{name}: {old.samples} samples -> {new.samples}"
         before, after = old.worst, new.worst
-        if (before.error_ulp, before.x_bits) != (after.error_ulp, after.x_bits):
-            word = "moved"
-            if after.error_ulp != before.error_ulp:
-                word = "worse" if after.error_ulp > before.error_ulp else "better"
+        # Of inputs that are equally far off, which one is named depends on who looked.
+        if before.error_ulp != after.error_ulp:
+            word = "worse" if after.error_ulp > before.error_ulp else "better"
             yield f"{name}: {word}: {_told(before)} -> {_told(after)}"
-        elif before.actual_bits != after.actual_bits:
+        elif before.x_bits == after.x_bits and before.actual_bits != after.actual_bits:
             yield f"{name}: other bits at {_told(before)}"
         if None not in (old.breaches, new.breaches) and old.breaches != new.breaches:
             yield f"{name}: {old.breaches} beyond the limit -> {new.breaches}"
-        if old.histogram and new.histogram and old.histogram != new.histogram:
-            moved = sum(max(y - x, 0) for x, y in zip(old.histogram, new.histogram, strict=True))
+        comparable = old.samples == new.samples and old.histogram and new.histogram
+        if comparable and old.histogram != new.histogram:
+            both = zip_longest(old.histogram, new.histogram, fillvalue=0)
+            moved = sum(max(y - x, 0) for x, y in both)
             yield f"{name}: {moved} inputs have an error in another bucket of the histogram"
 
 

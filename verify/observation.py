@@ -15,9 +15,12 @@ from typing import Literal
 
 from filelock import FileLock
 
+from verify.bands import BANDS
 from verify.cases import parse
 from verify.errors import InputError
+from verify.histogram import BUCKETS
 from verify.record import (
+    Count,
     EngineRecord,
     Environment,
     Number,
@@ -53,13 +56,13 @@ class BandObservation(Schema):
     output: str
     band: str
     result: str
-    samples: int
+    samples: Count
     worst: WorstRecord
     outside: WorstRecord | None
     histogram: tuple[int, ...]
-    nan: int
-    inf: int
-    sign: int
+    nan: Count
+    inf: Count
+    sign: Count
 
 
 class AcceptedObservation(Schema):
@@ -67,7 +70,7 @@ class AcceptedObservation(Schema):
 
     kind: str
     x: tuple[Number, Number]
-    count: int
+    count: Count
     worst: WorstRecord
 
 
@@ -78,8 +81,8 @@ class CaseObservation(Schema):
     """
 
     date: str
-    inputs: int
-    total: int
+    inputs: Count
+    total: Count
     model: str
     numpy: str
     driver: str = ""
@@ -256,9 +259,16 @@ def observe(path: Path, new: Observation) -> tuple[str, ...]:
 def load(path: Path) -> Observation:
     """Read a file; raise InputError, in one line, for a missing or damaged one."""
     observation = read_schema(path, Observation, "an observation")
-    for case_id in observation.cases:
-        if parse(case_id).engine != observation.engine:
+    for case_id, case in observation.cases.items():
+        try:
+            engine = parse(case_id).engine
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
+        if engine != observation.engine:
             raise InputError(f"{path}: {case_id} is no case of {observation.engine}")
+        for band in case.bands:
+            if band.band not in BANDS or len(band.histogram) != BUCKETS:
+                raise InputError(f"{path}: damaged: band {band.band!r} of {case_id}")
     return observation
 
 

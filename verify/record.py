@@ -11,7 +11,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+)
 
 from verify.engines import Status
 from verify.errors import InputError
@@ -21,8 +28,10 @@ from verify.judge import BandResult, Point
 __all__ = [
     "SCHEMA_VERSION",
     "BandRecord",
+    "Bits",
     "CaseRecord",
     "CheckRecord",
+    "Count",
     "Environment",
     "FindingRecord",
     "Record",
@@ -52,6 +61,8 @@ def _write(value: float) -> float | str:
 
 # JSON has no NaN and no infinities: they are the strings "NaN", "Infinity" and "-Infinity".
 Number = Annotated[float, BeforeValidator(_read), PlainSerializer(_write, when_used="json")]
+Bits = Annotated[str, Field(pattern="^0x[0-9a-f]+$")]
+Count = Annotated[int, Field(ge=0)]
 
 Verdict = Literal["PASS", "FAIL", "KNOWN", "STALE", "BUILT", "SKIPPED", "ERROR"]
 
@@ -69,10 +80,10 @@ class WorstRecord(Schema):
     """One input and what came of it; bits are hexadecimal."""
 
     x: Number
-    x_bits: str
+    x_bits: Bits
     expected: Number
     actual: Number
-    actual_bits: str
+    actual_bits: Bits
     error_ulp: Number
 
     @classmethod

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from pydantic import FiniteFloat
 
 from verify.bands import BANDS
 from verify.cases import Case, parse
@@ -46,10 +47,10 @@ class Timing(Schema):
     """
 
     date: str
-    seconds: float
-    engine_seconds: float
-    inputs_per_second: float
-    ratio: float
+    seconds: FiniteFloat
+    engine_seconds: FiniteFloat
+    inputs_per_second: FiniteFloat
+    ratio: FiniteFloat
 
 
 class PluginRecord(Schema):
@@ -189,14 +190,19 @@ def _verdict(tally: Tally, stale: Sequence[str], over: Sequence[OverCount]) -> V
 def load(path: Path) -> SweepRecord:
     """Read a record; raise InputError, in one line, for a missing, damaged or foreign file."""
     record = read_schema(path, SweepRecord, "a sweep's record")
-    fault = _damage(record)
+    try:
+        fault = _damage(record)
+    except InputError as error:
+        raise InputError(f"{path}: damaged: {error}") from None
     if fault:
         raise InputError(f"{path}: damaged: {fault}")
     return record
 
 
 def _damage(record: SweepRecord) -> str:
-    """What a record says that can't be, empty if nothing."""
+    """What a record says that can't be, empty if nothing; raises InputError for its case."""
+    if len(record.environment.engines) != 1:
+        return f"{len(record.environment.engines)} engines; expected the one that was swept"
     span = whole(parse(record.case).precision)
     unit = unit_size(span.precision)
     if (record.unit, record.units) != (unit, span.units):
