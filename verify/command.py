@@ -213,7 +213,9 @@ def check_targets(
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"{option} {path}: can't be written: {error.strerror}") from None
-        if path.is_dir() or not os.access(path.parent, os.W_OK):
+        # A device or a pipe would be replaced by a file.
+        other = path.exists() and not path.is_file()
+        if other or not os.access(path.parent, os.W_OK):
             raise InputError(f"{option} {path}: can't be written there; name a file")
     targets = [
         p.resolve() for p in (out / "record.json", json_file, junit, observe) if p is not None
@@ -313,7 +315,7 @@ def mutants(seed: int, names: tuple[str, ...], json_file: Path | None) -> int:
     for name in names:
         if name not in known:
             raise InputError(f"--mutant {name!r}: unknown; allowed: {', '.join(known)}")
-    chosen = [known[name] for name in names] or list(MUTANTS)
+    chosen = [known[name] for name in dict.fromkeys(names)] or list(MUTANTS)
     tolerances = load()
     right = select(contexts=("alone",), engines=("reference", "onnxruntime"))
     right = tuple(case for case in right if tolerances.refusal(case) is None)

@@ -83,6 +83,11 @@ def gate(
     values = tuple(check for check in checks if check in CHECKS)
     cases = gates.cases_of(asked or PRECISIONS, values) if values or not checks else ()
     cases = tuple(case for case in cases if not contexts or case.context in contexts)
+    if not cases and not plumbing:
+        raise InputError(
+            f"--check {', '.join(checks)} and --context {', '.join(contexts)}: no case and no "
+            "check is left; the properties are of context alone"
+        )
     job = Job(cases, allowed, seed, out, values, observe=observe is not None)
     check_targets(out, json_file, junit, observe)
     if observe:

@@ -117,7 +117,7 @@ def _chosen(table: MutantTable, names: tuple[str, ...]) -> tuple[str, ...]:
     for name in names:
         if name not in table.names:
             raise InputError(f"--mutant {name!r}: unknown; allowed: {', '.join(table.names)}")
-    return names or table.names
+    return tuple(dict.fromkeys(names)) or table.names
 
 
 def _json(

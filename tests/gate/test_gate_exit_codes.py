@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +32,8 @@ def test_bad_input_comes_first(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     library = build("plain", PLAIN)
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
     text = tmp_path / "text.so"
     text.write_text("no library\n")
     for words, said in (
@@ -40,6 +43,8 @@ def test_bad_input_comes_first(
         (("--plugin", library, "--field", "alpha"), "expected NAME=VALUE"),
         (("--plugin", library, "--preload", tmp_path / "none.so"), "--preload"),
         (("--plugin", library, "--check", "everything"), "--check 'everything': unknown"),
+        (("--plugin", library, "--check", "sign", "--context", "chain"), "no case and no check"),
+        (("--plugin", library, "--json", fifo), "name a file"),
         (("--plugin", library, "--precision", "fp8"), "fp8"),
         (("--plugin", library, "--tolerances", tmp_path / "none"), "tolerances folder"),
     ):
