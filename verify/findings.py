@@ -9,10 +9,12 @@ from pathlib import Path
 from verify.cases import Case
 from verify.judge import Breach, Judgement, Point
 
-__all__ = ["LIMITS_CHECK", "Finding", "Replay", "from_judgement", "number"]
+__all__ = ["BROKEN", "LIMITS_CHECK", "Finding", "Replay", "broken_down", "from_judgement", "number"]
 
 # The check that holds every element of a sample to the tolerance files.
 LIMITS_CHECK = "limits"
+
+BROKEN = "broken"  # the kind of a finding that is about no value, but about an engine's end
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,8 @@ class Finding:
                 f"  error     {number(p.error_ulp)} ULP"
                 + ("" if self.limit is None else f", limit {number(self.limit)} ULP"),
             ]
-        out.append(f"  inputs    {self.count} of {self.samples}")
+        if self.samples:
+            out.append(f"  inputs    {self.count} of {self.samples}")
         return out
 
 
@@ -78,6 +81,16 @@ _SAYS = {
     "sign": "the wrong sign",
     "ulp": "off by more than the limit",
 }
+
+
+def broken_down(case: Case, check: str, message: str, samples: int) -> Finding:
+    """The finding of a check under which an engine broke down.
+
+    ``samples``: the inputs that it was given, 0 where that is not known.
+    """
+    return Finding(
+        case, check, f"it broke down: {message}", "", "", BROKEN, None, None, samples, samples
+    )
 
 
 def from_judgement(case: Case, judgement: Judgement) -> tuple[Finding, ...]:

@@ -18,12 +18,13 @@ from verify.engines import (
     Executor,
     Lacking,
     Refused,
+    RunFailure,
     Session,
     engine,
 )
 from verify.engines.tensorrt import Tensorrt, TensorrtSession
 from verify.errors import InputError
-from verify.findings import LIMITS_CHECK, Finding, from_judgement
+from verify.findings import BROKEN, LIMITS_CHECK, Finding, broken_down, from_judgement
 from verify.judge import Judgement, VacuousError, judge
 from verify.observation import Observation
 from verify.oracle import View, expected
@@ -186,7 +187,10 @@ def _observed(job: Job, runner: Executor, result: CaseResult, limits: Limits) ->
         return None
     case = result.case
     sampled = _sample(case.precision, job.seed)
-    return observe_sample(runner, case, model_of(case, job.node), limits, sampled)[0]
+    try:
+        return observe_sample(runner, case, model_of(case, job.node), limits, sampled)[0]
+    except RunFailure:  # the checks will tell
+        return None
 
 
 def _check(
@@ -207,16 +211,30 @@ def _check(
         model = model_of(case, job.node)
         if x.ndim != 1:
             model = _alone(case.form, case.precision, x.ndim, job.node)
-        again = partial(runner.open, model, case.precision)
+        opened = partial(runner.open, model, case.precision)
         model, command = _replayed(runner, model, case.precision)
-        return Request(finding, model, x, views, limits, again, command)
+        return Request(finding, model, x, views, limits, opened, command)
+
+    def again(finding: Finding, untried: str = "") -> Finding:
+        words = () if job.again is None else job.again(case)
+        return rerun(finding, job.seed, job.own_tolerances, words, untried)
+
+    def broke(check: str, error: RunFailure, samples: int = 0) -> None:
+        # What breaks down may hang: one line shows it.
+        shown = any(finding.kind == BROKEN for finding in others)
+        untried = "another shows how it breaks down" if shown else ""
+        others.append(again(broken_down(case, check, str(error), samples), untried))
 
     inputs = _sample(case.precision, job.seed)
     if job.runs(LIMITS_CHECK):
         views = _expected(case.context, case.precision, job.seed)
-        outputs = session.run(feed(inputs.values, case.context))
-        judgement = judge(views, outputs, inputs.values, case.precision, limits)
-        requests += [request(f, inputs.values, views) for f in from_judgement(case, judgement)]
+        try:
+            outputs = session.run(feed(inputs.values, case.context))
+        except RunFailure as error:  # the other checks still run
+            broke(LIMITS_CHECK, error, inputs.count)
+        else:
+            judgement = judge(views, outputs, inputs.values, case.precision, limits)
+            requests += [request(f, inputs.values, views) for f in from_judgement(case, judgement)]
     outcomes: list[Outcome] = []
     broken: list[str] = []
     if case.context == "alone":
@@ -226,6 +244,8 @@ def _check(
                 outcomes += check(subject, [prop], job.seed)
             except InputError:
                 raise
+            except RunFailure as error:
+                broke(prop.name, error)
             except Exception as error:  # the other checks and their findings still count
                 broken.append(f"{prop.name}: {type(error).__name__}: {error}")
         for falsified in (outcome.falsified for outcome in outcomes):
@@ -234,11 +254,10 @@ def _check(
             found = finding(case, falsified)
             values = _breach(found, falsified.x, subject, limits)
             if values is None:
-                words = () if job.again is None else job.again(case)
-                others.append(rerun(found, job.seed, job.own_tolerances, words))
+                others.append(again(found))
             else:
                 requests.append(request(values, falsified.x, _views(falsified.x, case)))
-    if judgement is None and not outcomes and not broken:
+    if judgement is None and not outcomes and not broken and not others:
         raise VacuousError("no check applies")
     findings = (*store_all(requests, job.out / "findings"), *others)
     verdict, reason = _verdict(judgement, findings)

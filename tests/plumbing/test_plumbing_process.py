@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from verify.engines.worker import Ahead, Worker
+from verify.plumbing import process
 from verify.plumbing.check import Check, Result, Subject
 from verify.plumbing.process import Plumbing
 
@@ -78,6 +79,17 @@ def test_a_hang_ends_at_its_time_limit(faulty: Any, native: Native) -> None:
     assert hangs.verdict == "FAIL"
     assert hangs.reason == "the process did not answer within 0.5 s"
     assert last.verdict == "PASS"
+
+
+def test_who_hung_once_is_waited_for_no_longer_than_a_check_needs(
+    faulty: Any, native: Native, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "_AFTER_A_HANG", 0.6)
+    limits = (0.5, 60.0, 0.3)
+    checks = [faulty.check(f"n{i}", faulty.act, seconds=s) for i, s in enumerate(limits)]
+    results, _ = run(checks, native("for (;;) pause();"))
+    said = [result.reason for result in results]
+    assert said == [f"the process did not answer within {s:g} s" for s in (0.5, 0.6, 0.3)]
 
 
 def test_checks_share_one_process(faulty: Any, subject: Subject) -> None:

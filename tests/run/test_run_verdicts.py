@@ -10,7 +10,7 @@ from types import TracebackType
 import models
 from models.mutants import mutant
 from verify.cases import parse
-from verify.engines import EngineFailure, Executor, Session, Status
+from verify.engines import EngineFailure, Executor, RunFailure, Session, Status
 from verify.engines.reference import Reference
 from verify.findings import Finding
 from verify.precision import Array, Precision
@@ -21,13 +21,21 @@ from verify.tolerances import load
 CASE = parse("composed-alone-fp16-reference")
 
 
+_ERROR = EngineFailure("broke down on purpose")
+
+
 class Breaking:
     """The reference evaluator, which raises for some inputs; ``wrong`` takes the form's place."""
 
     name = "reference"
 
-    def __init__(self, breaks: Callable[[Array], bool], wrong: str = "") -> None:
-        self._breaks, self._wrong = breaks, wrong
+    def __init__(
+        self,
+        breaks: Callable[[Array], bool],
+        wrong: str = "",
+        error: Exception = _ERROR,
+    ) -> None:
+        self._breaks, self._wrong, self._error = breaks, wrong, error
 
     def status(self) -> Status:
         return replace(Reference().status(), engine=self.name)
@@ -39,12 +47,12 @@ class Breaking:
         if self._wrong and "composed" in proto.graph.name:
             rank = len(proto.graph.input[0].type.tensor_type.shape.dim)
             model = models.serialize(mutant(self._wrong).build(precision.name, rank=rank))
-        return Broken(Reference().open(model, precision), self._breaks)
+        return Broken(Reference().open(model, precision), self._breaks, self._error)
 
 
 class Broken:
-    def __init__(self, session: Session, breaks: Callable[[Array], bool]) -> None:
-        self._session, self._breaks = session, breaks
+    def __init__(self, session: Session, breaks: Callable[[Array], bool], error: Exception) -> None:
+        self._session, self._breaks, self._error = session, breaks, error
 
     def __enter__(self) -> Broken:
         self._session.__enter__()
@@ -60,7 +68,7 @@ class Broken:
 
     def run(self, x: Array) -> dict[str, Array]:
         if self._breaks(x):
-            raise EngineFailure("broke down on purpose")
+            raise self._error
         return self._session.run(x)
 
 
@@ -83,6 +91,33 @@ def test_a_right_form_on_an_engine_that_breaks_down_is_no_pass(tmp_path: Path) -
     assert found.verdict == "ERROR"
     assert "sign: EngineFailure: broke down on purpose" in found.reason
     assert found.judgement is not None, "the sample was judged"
+
+
+def test_a_sample_that_ends_the_engine_is_a_finding_and_the_properties_still_run(
+    tmp_path: Path,
+) -> None:
+    died = RunFailure("TensorRT's process was ended by SIGSEGV")
+    engine = Breaking(lambda x: x.size > 60_000, error=died)
+    found = result(engine, tmp_path, "limits", "sign", "finite")
+    assert found.verdict == "FAIL"
+    assert found.reason == f"it broke down: {died}"
+    assert [f.check for f in found.findings] == ["limits"]
+    assert found.findings[0].lines()[0] == f"{CASE.id}: limits: it broke down: {died}"
+    assert set(found.properties) == {"sign", "finite"}
+    assert found.judgement is None
+
+
+def test_each_check_that_ends_the_engine_is_named_and_one_is_tried_again(tmp_path: Path) -> None:
+    engine = Breaking(lambda x: x.size < 60_000, error=RunFailure("hung"))
+    found = result(engine, tmp_path, "limits", "sign", "finite")
+    assert found.verdict == "FAIL"
+    assert found.judgement is not None, "the sample was judged"
+    assert [f.check for f in found.findings] == ["finite", "sign"]
+    first, second = (f.replay for f in found.findings)
+    assert first is not None
+    assert (first.untried, first.reproduced) == ("", False), "the real engine has no such fault"
+    assert second is not None
+    assert second.untried
 
 
 def test_a_rank_that_raises_is_a_finding(tmp_path: Path) -> None:

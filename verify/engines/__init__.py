@@ -9,6 +9,7 @@ from verify.engines.base import (
     Executor,
     Lacking,
     Refused,
+    RunFailure,
     Session,
     Status,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "Executor",
     "Lacking",
     "Refused",
+    "RunFailure",
     "Session",
     "Status",
     "engine",

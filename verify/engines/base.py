@@ -16,8 +16,10 @@ __all__ = [
     "EngineFailure",
     "Executor",
     "Lacking",
+    "Poisoned",
     "PolygraphySession",
     "Refused",
+    "RunFailure",
     "Session",
     "Status",
     "installed_version",
@@ -34,6 +36,14 @@ class Lacking(Refused):
 
 class EngineFailure(Exception):
     """The engine broke: neither a result nor a refusal."""
+
+
+class RunFailure(EngineFailure):
+    """What was built broke while it ran: it died, hung, was refused, or wrote memory wrongly."""
+
+
+class Poisoned(RunFailure):
+    """The same, and the process can't use the device any more."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from verify.engines import poison
-from verify.engines.base import EngineFailure, Refused
+from verify.engines.base import EngineFailure, Poisoned, Refused, RunFailure
 from verify.engines.nvidia import gpu
 from verify.engines.parsing import network_fault, words_of
 from verify.engines.recipe import Recipe
@@ -66,7 +66,7 @@ class _Plan:
         self.opened = Opened(key, _size(engine), information(engine, self._runner.context), names)
 
     def run(self, x: Array) -> dict[str, Array]:
-        """Outputs by name; raises EngineFailure for memory that was written wrongly."""
+        """Outputs by name; raises RunFailure, and EngineFailure where there is no memory."""
         from polygraphy import cuda
         from polygraphy.datatype import DataType
         from polygraphy.exception import PolygraphyException
@@ -89,7 +89,7 @@ class _Plan:
                 )
                 return {name: self._read(name, x) for name in self._outputs.shapes}
         except PolygraphyException as error:
-            raise EngineFailure(_broken(said.getvalue(), error)) from None
+            raise _failure(said.getvalue(), error) from None
 
     def close(self) -> None:
         """Free what it holds on the GPU."""
@@ -103,7 +103,7 @@ class _Plan:
         region = self._outputs.region(name, nbytes)
         fault = poison.fault(name, region, x, self.precision)
         if fault:
-            raise EngineFailure(fault)
+            raise RunFailure(fault)
         return np.asarray(region.inside.view(self.precision.dtype).reshape(shape))
 
 
@@ -273,11 +273,24 @@ def _quiet(said: io.StringIO) -> Iterator[None]:
         yield
 
 
-def _broken(log: str, error: Exception) -> str:
+def _failure(log: str, error: Exception) -> EngineFailure:
     """Why a run failed, in one line."""
     if _out_of_memory(log, error):
-        return _NO_MEMORY
-    return words_of(log) or " ".join(str(error).split())
+        return EngineFailure(_NO_MEMORY)
+    words = words_of(log) or " ".join(str(error).split())
+    return RunFailure(words) if _usable() else Poisoned(words)
+
+
+def _usable() -> bool:
+    """Whether the device still works in this process: some CUDA errors stay."""
+    from polygraphy.exception import PolygraphyException
+
+    try:
+        with _quiet(io.StringIO()), _device_memory(1) as memory:
+            memory.copy_from(np.zeros(1, dtype=np.uint8))
+    except PolygraphyException:
+        return False
+    return True
 
 
 def _out_of_memory(log: str, error: Exception) -> bool:

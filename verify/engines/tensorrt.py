@@ -14,13 +14,21 @@ from typing import Any
 import numpy as np
 
 from verify.engines import execution
-from verify.engines.base import EngineFailure, Lacking, Refused, Status, installed_version
+from verify.engines.base import (
+    EngineFailure,
+    Lacking,
+    Poisoned,
+    Refused,
+    RunFailure,
+    Status,
+    installed_version,
+)
 from verify.engines.inspection import Layer, Unreadable, layers_of, plugin_fault
 from verify.engines.nvidia import driver, gpu
 from verify.engines.recipe import PluginName, Recipe, read, recipe
 from verify.engines.registry import NotLoaded
 from verify.engines.version import Strategy, TooOld, strategy
-from verify.engines.worker import Died, Worker
+from verify.engines.worker import Died, TimedOut, Worker
 from verify.library import Library
 from verify.precision import Array, Precision
 
@@ -30,7 +38,8 @@ __all__ = ["Plugin", "Replay", "Tensorrt", "TensorrtSession", "version_at_hand"]
 _DISTRIBUTIONS = ("tensorrt", "tensorrt-cu13", "tensorrt-cu12")
 
 # Seconds. A first build starts CUDA and times its kernels; a run of a sample takes milliseconds.
-_BUILDING, _RUNNING = 600.0, 120.0
+_BUILDING, _RUNNING = 300.0, 60.0
+_AFTER_A_HANG = 0.2  # of these: who hung once will again, and what is found need not wait so long
 
 
 @dataclass(frozen=True)
@@ -78,6 +87,7 @@ class Tensorrt:
         # Without a plugin every object shares one process: its start costs seconds.
         self._worker = worker or (_shared_worker() if plugin is None else Worker())
         self.static = False  # the plugin was found to refuse dynamic shapes
+        self._hung = False
 
     def status(self) -> Status:
         """Executes wherever there are a GPU and a TensorRT that is not too old."""
@@ -208,13 +218,22 @@ class Tensorrt:
         return outputs
 
     def call(self, seconds: float, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Call into the worker; whatever breaks there is a refusal or a failure of the engine."""
+        """Call into the worker; whatever breaks there is a refusal or a failure of the engine.
+
+        Takes ``seconds`` at most, and a part of them once a call has hung.
+        """
+        if self._hung:
+            seconds *= _AFTER_A_HANG
         try:
             return self._worker.call(function, *arguments, seconds=seconds)
+        except Poisoned:
+            self._worker.close()  # the next call gets a new process
+            raise
         except (Refused, EngineFailure):
             raise
         except Died as error:
-            raise EngineFailure(f"TensorRT's process {error}") from None
+            self._hung |= isinstance(error, TimedOut)
+            raise RunFailure(f"TensorRT's process {error}") from None
         except NotLoaded as error:
             raise EngineFailure(str(error)) from None
         except Exception as error:  # bindings and Polygraphy raise all kinds
@@ -247,7 +266,7 @@ class TensorrtSession:
         """Nothing to do: the plan stays open in the worker, for whoever asks for it next."""
 
     def run(self, x: Array) -> dict[str, Array]:
-        """Run the plan; raises EngineFailure for memory that was written wrongly.
+        """Run the plan; raises RunFailure, also for memory that was written wrongly.
 
         An input that is larger than the profile's largest shape is run in parts.
         """

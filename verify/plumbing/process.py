@@ -11,7 +11,7 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import cast
 
-from verify.engines.worker import Ahead, Died, Worker
+from verify.engines.worker import Ahead, Died, TimedOut, Worker
 from verify.plumbing import sanitizer
 from verify.plumbing import worker as inside
 from verify.plumbing.check import Answer, Broken, Check, Result, Subject
@@ -21,6 +21,8 @@ __all__ = ["Plumbing", "groups"]
 _START = 180.0  # seconds for CUDA and TensorRT; the first start on a machine reads gigabytes
 _LOAD = 60.0  # seconds to load a library
 _END = 60.0  # seconds for a process to end by itself
+# Seconds for a check once another has hung: who hangs once will again, and a check takes a few.
+_AFTER_A_HANG = 20.0
 
 
 def groups() -> int:
@@ -59,6 +61,7 @@ class Plumbing:
         self._living: list[Worker] = []
         self._loaded: set[Worker] = set()
         self._stopped = False
+        self._hung = False
         self.starts = 0  # processes, when all is done
 
     def run(
@@ -142,7 +145,7 @@ class Plumbing:
         if why:
             return Answer(skipped=why)
         if check.sanitized:
-            return sanitizer.run(check, subject, check.seconds)
+            return sanitizer.run(check, subject, check.seconds)  # slow by nature
         if not check.own_process:
             answer = self._in(shared, check, subject)
             if check.ends and not (answer.error or answer.faults or answer.skipped):
@@ -156,8 +159,9 @@ class Plumbing:
             if fault is not None:
                 return fault
             try:
-                payload = shared.call(inside.prepare, check, subject, seconds=check.seconds)
+                payload = shared.call(inside.prepare, check, subject, seconds=self._seconds(check))
             except (Died, Broken) as error:
+                self._hung |= isinstance(error, TimedOut)
                 said = f"the process {error}" if isinstance(error, Died) else str(error)
                 return Answer(1, (f"before the check: {said}",))
             except Exception as error:  # the gate's own fault
@@ -180,15 +184,19 @@ class Plumbing:
             return fault
         try:
             answer: Answer = worker.call(
-                inside.perform, check, subject, payload, seconds=check.seconds
+                inside.perform, check, subject, payload, seconds=self._seconds(check)
             )
         except Died as error:
+            self._hung |= isinstance(error, TimedOut)
             return Answer(1, (f"the process {error}",))
         except Exception as error:  # an answer that can't be sent, say
             return Answer(error=f"{type(error).__name__}: {error}")
         if answer.broken:
             worker.close()
         return answer
+
+    def _seconds(self, check: Check) -> float:
+        return min(check.seconds, _AFTER_A_HANG) if self._hung else check.seconds
 
     def _ready(self, worker: Worker, subject: Subject, *, loads: bool) -> Answer | None:
         """Start the worker's process where there is none; what went wrong with that."""

@@ -93,12 +93,13 @@ def rerun(
     seed: int,
     tolerances: Path | None = None,
     again: Sequence[str] = (),
+    untried: str = "",
 ) -> Finding:
     """A finding that is not about values, with the line that runs its check again.
 
     ``tolerances`` is a user's own folder. The line is executed, in a folder that is thrown
     away: it must exit with 1 and print the finding's x bits, if it has a point. ``again``: words
-    that repeat the case, where it is not ``verify run``.
+    that repeat the case, where it is not ``verify run``. ``untried``: why it is not executed.
     """
     words = [*again] or ["-m", "verify", "run", "--case", finding.case.id]
     words += ["--check", finding.check, "--seed", str(seed)]
@@ -107,8 +108,9 @@ def rerun(
     provider = os.environ.get(PROVIDER_VARIABLE, "cpu")
     if provider != "cpu" and not again:
         words += ["--ort-provider", provider]
-    reproduced = nested() or _fails_again(words, finding)
-    return replace(finding, replay=Replay(None, shlex.join(["python", *words]), reproduced))
+    reproduced = not untried and (nested() or _fails_again(words, finding))
+    line = shlex.join(["python", *words])
+    return replace(finding, replay=Replay(None, line, reproduced, untried))
 
 
 def _fails_again(words: Sequence[str], finding: Finding) -> bool:
