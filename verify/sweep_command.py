@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import tempfile
 from collections import Counter
@@ -36,7 +37,7 @@ from verify.sweep import record as records
 from verify.sweep.device import Device
 from verify.sweep.run import Host, Part, engine_records, plugin_of, sweep
 from verify.sweep.span import Span, shard, whole
-from verify.tolerances import Tolerances, load
+from verify.tolerances import Limits, Tolerances, load
 
 __all__ = ["merge", "sweep_cases"]
 
@@ -375,7 +376,7 @@ def merge(
     path = out or Path(".verify/sweep") / f"{case.id}.json"
     write_text(path, record.to_json())
     console = Console()
-    findings = found.findings(case, record, limits)
+    findings = _replayed(case, record, limits, path.parent / "findings", tolerances)
     result = _Result(case, record.verdict, _reason(record), record, findings)
     _print(console, [result])
     report.print_findings(console, findings)
@@ -383,6 +384,32 @@ def merge(
     if observe:
         observations.observe(observe, _observation(record))
     return _exit_code([result])
+
+
+def _replayed(
+    case: Case,
+    record: records.SweepRecord,
+    limits: Limits,
+    folder: Path,
+    tolerances: Path | None,
+) -> list[Finding]:
+    """A merged record's findings with their replays, executed where the same can run here."""
+    findings = found.findings(case, record, limits)
+    if not findings:
+        return []
+    runner, model = engine(case.engine), model_of(case)
+    status = runner.status()
+    version = record.environment.version_of(case.engine)
+    options: tuple[str, ...] = ()
+    if record.plugin is not None:
+        options, why = ("--plugin", record.plugin.library), "a merge has no library"
+    elif not isinstance(runner, Executor) or not status.executes or status.version != version:
+        why = f"{case.engine} {version} does not execute here"
+    elif hashlib.sha256(model).hexdigest() != record.model:
+        why = "the model is another one now"
+    else:
+        return found.store(findings, record, limits, model, runner, folder, tolerances=tolerances)
+    return found.told(findings, why, tolerances=tolerances, options=options)
 
 
 def _reason(record: records.SweepRecord) -> str:

@@ -97,9 +97,20 @@ def test_shards_with_findings_merge_to_the_same_findings(cli: Cli, tolerances: P
     assert whole.code == 1
     assert _timeless(Path("m.json")) == _timeless(Path("w.json"))
     assert "limit 1.25 ULP" in merged.out
-    assert "  replay  " in whole.out
-    assert "NOT REPRODUCED" not in whole.out
-    assert len(list(Path("findings").iterdir())) == 1
+    for done in (merged, whole):
+        assert "  replay  " in done.out
+        assert "NOT REPRODUCED" not in done.out
+    (folder,) = Path("findings").iterdir()
+    assert str(folder) in merged.out
+    for shard in shards:  # as from a machine with another version
+        data = json.loads(Path(shard).read_text())
+        data["environment"]["engines"][0]["version"] = "0.1"
+        Path(shard).write_text(json.dumps(data))
+    foreign = cli("merge", *shards, "--out", "m.json", "--tolerances", tolerances)
+    assert foreign.code == 1
+    line = f"python -m verify sweep --case {CASE} --tolerances {tolerances}"
+    assert line in foreign.out
+    assert "not executed: reference 0.1 does not execute here" in foreign.out
 
 
 def _edited(path: Path, name: str, **changes: Any) -> Path:

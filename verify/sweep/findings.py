@@ -25,7 +25,7 @@ from verify.sweep.record import SweepRecord
 from verify.sweep.tally import BreachTally
 from verify.tolerances import Limits
 
-__all__ = ["findings", "store"]
+__all__ = ["findings", "store", "told"]
 
 
 def findings(case: Case, record: SweepRecord, limits: Limits) -> list[Finding]:
@@ -80,17 +80,41 @@ def store(
         if kept:
             requests.append(_request(finding, kept[0], limits, model, runner))
         else:
-            words = ["-m", "verify", "sweep", "--case", finding.case.id, *options]
-            if tolerances is not None:
-                words += ["--tolerances", str(tolerances.resolve())]
-            provider = os.environ.get(PROVIDER_VARIABLE, "cpu")
-            if finding.case.engine == "onnxruntime" and provider != "cpu":
-                words += ["--ort-provider", provider]
+            words = _words(finding, tolerances, options)
             line, slow = shlex.join(["python", *words]), finding.case.precision.total_bits > 16
             untried = "it takes minutes" if slow else ""
             shown = not slow and _shown(words, finding)
             others.append(replace(finding, replay=Replay(None, line, shown, untried)))
     return [*store_all(requests, folder), *others]
+
+
+def told(
+    found: Sequence[Finding],
+    why: str,
+    *,
+    tolerances: Path | None = None,
+    options: Sequence[str] = (),
+) -> list[Finding]:
+    """The findings, each with the sweep that shows it again, which ``why`` is not executed."""
+    return [
+        replace(
+            finding,
+            replay=Replay(
+                None, shlex.join(["python", *_words(finding, tolerances, options)]), False, why
+            ),
+        )
+        for finding in found
+    ]
+
+
+def _words(finding: Finding, tolerances: Path | None, options: Sequence[str]) -> list[str]:
+    words = ["-m", "verify", "sweep", "--case", finding.case.id, *options]
+    if tolerances is not None:
+        words += ["--tolerances", str(tolerances.resolve())]
+    provider = os.environ.get(PROVIDER_VARIABLE, "cpu")
+    if finding.case.engine == "onnxruntime" and provider != "cpu":
+        words += ["--ort-provider", provider]
+    return words
 
 
 def _shown(words: Sequence[str], finding: Finding) -> bool:
