@@ -251,6 +251,12 @@ def gate(**options: Any) -> None:
     "--shard", default="", metavar="I/N", help="Only the I-th of N parts of the inputs, from 1."
 )
 @click.option(
+    "--plans",
+    type=_path,
+    metavar="DIR",
+    help="Keep TensorRT's plans here and find them again, so that shards share them.",
+)
+@click.option(
     "--sample", is_flag=True, help="Observe `run`'s sample instead of all inputs; no record."
 )
 @_seed("Of the random part of the sample.")

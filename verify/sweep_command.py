@@ -69,6 +69,7 @@ class _Job:
     target: gates.Target | None = None  # the plugin that is meant
     runner: Tensorrt | None = None  # the engine that has it
     asked: bool = False  # whether precisions were chosen
+    plans: Path | None = None
 
     def engine(self, case: Case) -> Executor | Builder:
         """What executes a case."""
@@ -106,6 +107,7 @@ def sweep_cases(
     contexts: tuple[str, ...],
     precisions: tuple[str, ...],
     shard: str,
+    plans: Path | None,
     sample: bool,
     seed: int,
     out: Path,
@@ -144,7 +146,10 @@ def sweep_cases(
     if observe and len({case.engine for case in selected}) > 1:
         raise InputError(f"--observe {observe}: a file is of one engine; give --engine")
     os.environ[PROVIDER_VARIABLE] = ort_provider
-    job = _Job(load(tolerances), tolerances, shard, out, observe, asked=bool(precisions or cases))
+    if plans and (sample or not any(case.engine == "tensorrt" for case in selected)):
+        raise InputError("--plans: only for sweeps of the engine tensorrt; no other builds plans")
+    asked = bool(precisions or cases)
+    job = _Job(load(tolerances), tolerances, shard, out, observe, asked=asked, plans=plans)
     for case in selected:
         job.span(case)
     console = Console()
@@ -165,6 +170,8 @@ def sweep_cases(
         if observe.exists():
             _same_machine(observe, job.engine(selected[0]))
         _writable(observe.parent, f"--observe {observe}")
+    if plans:
+        _writable(plans, f"--plans {plans}")
     if not sample:
         _writable(job.folder, f"--out {out}")
     results = list[_Result]()
@@ -262,7 +269,7 @@ def _swept(job: _Job, runner: Executor, case: Case, bar: _Bar) -> _Result:
     bar.start(case.id, span.inputs)
     backend: Host | Device
     if isinstance(runner, Tensorrt) and case.context == "alone":
-        backend = Device(runner, case, model, limits)
+        backend = Device(runner, case, model, limits, plans=job.plans)
     else:
         backend = Host(runner, case, model, limits)
     try:

@@ -241,6 +241,10 @@ def test_damaged_records_are_refused(cli: Cli) -> None:
         (["sweep", "--case", CASE, "--out", "file/x.json"], "file"),
         (["sweep", "--case", CASE, "--observe", "file/o.json"], "file/o.json"),
         (["sweep", "--case", CASE, "--observe", "file"], "not an observation"),
+        (
+            ["sweep", "--case", CASE, "--plans", "p"],
+            "--plans: only for sweeps of the engine tensorrt",
+        ),
         (["sweep", "--case", CASE, "--observe", "o.json", "--shard", "1/2"], "merge"),
         (["sweep", "--precision", "bf16", "--observe", "o.json"], "one engine"),
         (["sweep", "--case", CASE, "--sample"], "--sample"),

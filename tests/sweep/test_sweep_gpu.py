@@ -122,6 +122,25 @@ def test_shards_on_a_gpu_are_the_whole(runner: Tensorrt) -> None:
     assert merge(tallies).model_dump(mode="json") == whole_one["tally"]
 
 
+def test_shards_of_other_processes_share_a_plan(tmp_path: Path, release: str) -> None:
+    def verify(*words: str) -> subprocess.CompletedProcess[str]:
+        line = [sys.executable, "-m", "verify", *words]
+        return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    shards, plans = [str(tmp_path / f"{i}.json") for i in (1, 2)], tmp_path / "plans"
+    words = ("sweep", "--case", COMPOSED, "--plans", str(plans))
+    for i, shard in enumerate(shards, 1):
+        done = verify(*words, "--shard", f"{i}/2", "--out", shard)
+        assert done.returncode == 0, done.stdout + done.stderr
+    merged = verify("merge", *shards, "--out", str(tmp_path / "merged.json"))
+    assert merged.returncode == 0, merged.stdout + merged.stderr
+    (plan,) = plans.glob("*.plan")
+    plan.write_bytes(b"no plan")
+    done = verify(*words, "--shard", "1/2", "--out", shards[0])
+    assert done.returncode == 2
+    assert done.stderr.strip().splitlines()[-1].startswith(f"error: {plan}: no plan that TensorRT")
+
+
 @pytest.mark.parametrize("precision", [FP32, FP16, BF16], ids=lambda p: str(p.name))
 def test_the_gpus_oracle_is_the_hosts(runner: Tensorrt, precision: Precision) -> None:
     if precision.name not in runner.strategy.precisions:

@@ -29,6 +29,7 @@ from verify.engines.recipe import PluginName, Recipe, read, recipe
 from verify.engines.registry import NotLoaded
 from verify.engines.version import Strategy, TooOld, strategy
 from verify.engines.worker import Died, TimedOut, Worker
+from verify.errors import InputError
 from verify.library import Library
 from verify.precision import Array, Precision
 
@@ -229,7 +230,7 @@ class Tensorrt:
         except Poisoned:
             self._worker.close()  # the next call gets a new process
             raise
-        except (Refused, EngineFailure):
+        except (Refused, EngineFailure, InputError):
             raise
         except Died as error:
             self._hung |= isinstance(error, TimedOut)

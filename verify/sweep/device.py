@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from verify.cases import Case
 from verify.engines import EngineFailure
@@ -44,7 +45,8 @@ class Device:
     shape, a chunk of inputs. Where the GPU is out of memory chunks are made smaller. ``trusted``:
     False leaves every judgement to the host, to check the GPU's by. ``settled``: of how many
     elements of the last sweep the host computed the error, by each of
-    `verify.sweep.settlement.REASONS`. Raises what `Tensorrt.open` does.
+    `verify.sweep.settlement.REASONS`. ``plans``: a folder in which the plan is kept and found.
+    Raises what `Tensorrt.open` does, and InputError for a kept plan that can't be read.
     """
 
     jobs = 1
@@ -57,6 +59,7 @@ class Device:
         limits: Limits,
         *,
         trusted: bool = True,
+        plans: Path | None = None,
     ) -> None:
         if case.context != "alone":
             raise ValueError(f"{case.id}: only the context alone is swept on a GPU")
@@ -83,6 +86,7 @@ class Device:
                 segments=parted if trusted else (),
                 chunk=chunk,
                 round=size,
+                plans="" if plans is None else str(plans.resolve()),
             )
             try:
                 ready = runner.call(_BUILDING, gpu.prepare, setup)

@@ -6,25 +6,31 @@ module. CUDA through cuda-core, the memory copies through cuda-bindings.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import hashlib
+import io
 import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from verify.cases import parse
 from verify.engines import EngineFailure, execution
+from verify.engines.nvidia import gpu
 from verify.engines.recipe import Recipe
 from verify.engines.registry import load
+from verify.errors import InputError
 from verify.library import Library
 from verify.precision import Array, Precision
 from verify.sweep.checksum import LEAF, weights
+from verify.sweep.plans import path_of, shared
 from verify.sweep.segment import Segment
 from verify.sweep.settlement import (
     BUCKET_ROW,
@@ -90,6 +96,7 @@ class Setup:
     segments: tuple[Segment, ...]
     chunk: int
     round: int
+    plans: str = ""
 
 
 @dataclass(frozen=True)
@@ -155,7 +162,7 @@ class _Sweep:
         self._copies = self._device.create_stream(
             options=StreamOptions(nonblocking=True, priority=-1)
         )
-        engine, _ = execution.build(setup.recipe)
+        engine, self._plan = _planned(setup)
         self._context = engine.create_execution_context()
         if self._context is None:
             raise OutOfMemory("the GPU is out of memory")
@@ -216,7 +223,7 @@ class _Sweep:
 
     def plan(self) -> bytes:
         """The plan, serialized."""
-        return bytes(self._engine.serialize())
+        return self._plan
 
     def close(self) -> None:
         """Free what it holds on the GPU."""
@@ -491,15 +498,44 @@ def _kernels(precision: Precision, arch: str) -> dict[str, Any]:
 _open: dict[str, _Sweep] = {}  # one at most: it holds most of the GPU's memory
 
 
+def _planned(setup: Setup) -> tuple[Any, bytes]:
+    """The engine, and its plan as bytes: built, or one that is kept."""
+
+    def build() -> bytes:
+        return bytes(execution.build(setup.recipe)[0].serialize())
+
+    if not setup.plans:
+        engine = execution.build(setup.recipe)[0]
+        return engine, bytes(engine.serialize())
+    import tensorrt
+    from polygraphy.backend.trt import EngineFromBytes
+    from polygraphy.exception import PolygraphyException
+
+    found = gpu()
+    key = setup.recipe.key(tensorrt.__version__, found if isinstance(found, str) else found.name)
+    if setup.library is not None:
+        key = hashlib.sha256(key.encode() + setup.library.path.read_bytes()).hexdigest()
+    plan = shared(Path(setup.plans), key, build)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            return EngineFromBytes(plan)(), plan
+    except PolygraphyException:
+        path = path_of(Path(setup.plans), key)
+        raise InputError(
+            f"{path}: no plan that TensorRT {tensorrt.__version__} can read here; delete it"
+        ) from None
+
+
 def prepare(setup: Setup) -> Ready:
     """Build the plan, compile the kernels, allocate, and run one chunk.
 
-    Raises OutOfMemory, Refused in TensorRT's words, EngineFailure, and NotLoaded.
+    Raises OutOfMemory, Refused in TensorRT's words, EngineFailure, NotLoaded, and InputError for
+    a kept plan.
     """
     close()
     try:
         _open["sweep"] = _Sweep(setup)
-    except OutOfMemory:
+    except (OutOfMemory, InputError):
         raise
     except Exception as error:  # by cuda-core, TensorRT and Polygraphy, each with its own class
         # Short of memory they also fail in ways that don't tell.
