@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,7 +25,37 @@ def test_every_mutant_compiles_without_a_warning(
     release: str, libraries: Libraries, table: MutantTable
 ) -> None:
     folder = libraries(release)
-    assert all((folder / f"{name}.so").stat().st_size > 0 for name in table.names)
+    assert all((folder / f"{name}.so").stat().st_size > 0 for name in table.names_in(release))
+
+
+@pytest.mark.headers
+def test_those_of_ipluginv3_compile_against_its_first_headers_too(
+    table: MutantTable, tmp_path: Path
+) -> None:
+    try:
+        tools = mutation.toolchain("10.0")
+    except InputError as error:
+        pytest.skip(str(error))
+    late = [mutant.name for mutant in table.mutants if mutant.since]
+    assert mutation.build(table, late, tmp_path, tools) == {}
+
+
+@pytest.mark.headers
+@pytest.mark.parametrize("release", ["10.0", "10.16", "11.1"])
+def test_what_an_ipluginv3_answers(release: str, table: MutantTable, tmp_path: Path) -> None:
+    try:
+        tools = mutation.toolchain(release)
+    except InputError as error:
+        pytest.skip(str(error))
+    plugin = Path(__file__).resolve().parents[2] / "plugin"
+    made = tmp_path / "answers"
+    words: list[str | Path] = [tools.nvcc, "-std=c++17", "-Xcompiler=-Wall,-Wextra,-Werror"]
+    words += ["-isystem", tools.include, "-I", table.folder / "plugins", "-I", plugin]
+    words += [table.folder / "v3_answers.cu", plugin / "mish_tensor.cc", "-o", made]
+    subprocess.run(words, check=True)
+    done = subprocess.run([made], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout == "0 failures\n"
 
 
 def load(library: Path) -> Listing:
@@ -44,7 +75,7 @@ def test_mutants_register_what_they_say(libraries: Libraries, table: MutantTable
     folder = libraries("8.6")
     names = {mutation.REFERENCE: "MishExact", "registered_as_mish": "Mish"}
     with_field, on_request = [], []
-    for name in table.names:
+    for name in table.names_in("8.6"):
         if name == "fields_dangling":
             with pytest.raises(Died, match="SIGSEGV"):
                 load(folder / f"{name}.so")

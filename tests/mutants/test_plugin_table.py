@@ -15,11 +15,12 @@ from verify.mutants import CHECKS
 from verify.mutation import MutantTable, Trial
 from verify.plumbing.table import CHECKS as PLUMBING
 from verify.plumbing.table import SANITIZER
+from verify.plumbing.v3 import __all__ as v3_checks
 from verify.tolerances import DEFAULT_FOLDER
 
 ROW = '[[mutant]]\nname = "a"\nbug = "1"\nsays = "x"\nchecks = ["limits"]\n'
 HEAD = "version = 1\ncontrols = []\n"
-V3_ONLY = {"shape_change", "timing_cache", "tactics", "aliasing"}
+V3_ONLY = set(v3_checks)
 
 
 def test_every_bug_of_the_list_has_a_mutant(table: MutantTable) -> None:
@@ -43,7 +44,8 @@ def test_a_committed_run_is_of_this_table_and_adds_up(table: MutantTable, path: 
     assert list(total.killed) == run["score"]["killed"]
     assert list(total.survived) == run["score"]["survived"]
     assert total.rate == run["score"]["rate"]
-    assert run["complete"] == (len(trials) == len(table.names))
+    (engine,) = run["environment"]["engines"]
+    assert run["complete"] == (len(trials) == len(table.names_in(engine["version"])))
 
 
 def test_every_source_is_in_the_table(table: MutantTable) -> None:
@@ -68,12 +70,32 @@ def test_the_table_names_checks_that_there_are(table: MutantTable) -> None:
 
 
 def test_every_plumbing_check_is_expected_to_catch_one(table: MutantTable) -> None:
+    alone = {mutant.checks[0] for mutant in table.mutants if len(mutant.checks) == 1}
     expected = {check for mutant in table.mutants for check in mutant.checks}
-    # A plan with a plugin layer can't be read without the library, and REFIT changes nothing
-    # that a plugin is told of.
-    hopeless = {"absence", "refit"}
     names = {check.name for check in PLUMBING}
-    assert names - expected - V3_ONLY <= hopeless
+    exempt: dict[str, str] = {}  # a check that no mutant can be made for, and why
+    assert names - expected == set(exempt)
+    # Only an IPluginV3 fails these: nothing else may be what kills their mutants.
+    assert names & alone >= V3_ONLY
+
+
+@pytest.mark.parametrize("release", ["8.6", "8.6.1", "10.0", "10.16.1.11", "11.1", ""])
+def test_which_libraries_there_are_depends_on_the_release(release: str, table: MutantTable) -> None:
+    late = {mutant.name for mutant in table.mutants if mutant.since}
+    there = table.names_in(release)
+    assert set(table.names) - set(there) == (late if release.startswith("8") else set())
+    assert list(there) == [name for name in table.names if name in there]
+    catching = {
+        check for mutant in table.mutants if mutant.name in there for check in mutant.checks
+    }
+    assert bool(catching & V3_ONLY) == (not release.startswith("8"))
+
+
+def test_a_mutant_that_another_check_could_kill_is_there_in_all_versions(
+    table: MutantTable,
+) -> None:
+    for mutant in table.mutants:
+        assert mutant.since == ("10" if set(mutant.checks) <= V3_ONLY else ""), mutant.name
 
 
 @pytest.mark.parametrize(
@@ -86,6 +108,10 @@ def test_every_plumbing_check_is_expected_to_catch_one(table: MutantTable) -> No
         (HEAD + ROW.replace('"1"', '"one"'), "mutant.0.bug"),
         (HEAD + ROW.replace('["limits"]', "[]"), "mutant.0.checks"),
         (HEAD + ROW + "colour = 1\n", "mutant.0.colour"),
+        (HEAD + ROW + 'since = "10.3"\n', "mutant.0.since"),
+        (HEAD + ROW + 'since = "0"\n', "mutant.0.since"),
+        (HEAD + ROW + 'since = ""\n', "mutant.0.since"),
+        (HEAD + ROW + "since = 10\n", "mutant.0.since"),
         (HEAD + ROW + "wrong = { fp8 = [1.0, 2.0] }\n", "mutant.0.wrong.fp8"),
         (HEAD + ROW.replace('"a"', '"reference"'), "'reference' is there twice"),
         ("version = [", "mutants.toml"),

@@ -9,14 +9,15 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from verify import mutation
+from verify import mutation, mutation_command
+from verify.engines.base import Status
 from verify.engines.tensorrt import Tensorrt
 from verify.errors import InputError
 from verify.mutation import MutantTable, Order, Trial, score, trial_of
@@ -310,18 +311,76 @@ def command(*words: object, **environment: str) -> subprocess.CompletedProcess[s
         (["--libraries", "none"], "--gpu"),
         (["--mutant", "silu", "--resume"], "--gpu"),
         (["--headers", "8.6"], "--build DIR"),
+        (
+            ["--build", "/proc/none", "--mutant", "silu", "--mutant", "aliased"],
+            "--mutant aliased: exists from TensorRT 10 on, and this is 8.6",
+        ),
     ],
 )
 def test_bad_usage_is_one_line(words: list[str], says: str, tmp_path: Path) -> None:
     headers = tmp_path / "8.6" / "include"
     headers.mkdir(parents=True)
     (headers / "NvInfer.h").touch()
+    numbers = "#define NV_TENSORRT_MAJOR 8\n#define NV_TENSORRT_MINOR 6\n"
+    (headers / "NvInferVersion.h").write_text(numbers)
     done = command(*words, TENSORRT_HEADERS=str(tmp_path), CUDACXX="nvcc")
     assert done.returncode == 2, done.stdout + done.stderr
     (line,) = done.stderr.splitlines()
     assert line.startswith("error: ")
     assert says in line
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize(("version", "tried"), [("8.6.1", False), ("10.16.1", True)])
+def test_a_run_is_complete_without_what_its_version_has_not(
+    version: str,
+    tried: bool,
+    table: MutantTable,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def run(order: Order) -> Iterator[Trial]:
+        for name in order.names:
+            mutant = order.table.mutant(name)
+            yield trial(name, *mutant.checks) if mutant else trial(name, exit_code=0)
+
+    def status(_: object) -> Status:
+        return Status("tensorrt", version, True, True, "a GPU")
+
+    monkeypatch.setattr(mutation_command, "version_at_hand", lambda: version)
+    monkeypatch.setattr(Tensorrt, "status", status)
+    monkeypatch.setattr(mutation, "run", run)
+    path = tmp_path / "table.json"
+
+    def mutants(*names: str) -> int:
+        return mutation_command.mutants(
+            0,
+            names,
+            path,
+            None,
+            gpu=True,
+            headers="",
+            libraries=tmp_path,
+            jobs=1,
+            own=False,
+            resume=False,
+            out=tmp_path / "out",
+        )
+
+    assert mutants() == 0
+    data = json.loads(path.read_text())
+    late = {mutant.name for mutant in table.mutants if mutant.since}
+    count = len(table.mutants) - (0 if tried else len(late))
+    assert data["complete"] is True
+    assert len(data["score"]["killed"]) == count
+    assert set(data["score"]["killed"]) & late == (late if tried else set())
+    assert f"killed {count} of {count} mutants" in capsys.readouterr().out
+    if tried:
+        assert mutants("aliased") == 0
+    else:
+        with pytest.raises(InputError, match=r"aliased: exists from TensorRT 10 on, .* 8\.6\.1"):
+            mutants("aliased")
 
 
 @NO_GPU

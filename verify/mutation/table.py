@@ -38,7 +38,8 @@ class Mutant(_Strict):
     ``bug`` is its number in the list of bugs, ``property`` or ``plugin``; ``says`` is what is
     wrong. ``checks``: any of them is expected to catch it. ``wrong``: by precision, between
     which two x (both included, NaN for NaN) the results of a bug of arithmetic are wrong;
-    everywhere else they are correctly rounded. ``options`` are the gate's.
+    everywhere else they are correctly rounded. ``options`` are the gate's. ``since``: TensorRT's
+    major version from which on it exists, empty for all.
     """
 
     name: _Name
@@ -47,6 +48,12 @@ class Mutant(_Strict):
     checks: Annotated[tuple[_Words, ...], Field(min_length=1)]
     wrong: dict[_Precision, tuple[float, float]] = {}
     options: tuple[str, ...] = ()
+    since: Annotated[str, Field(pattern="^[1-9][0-9]*$")] = ""
+
+    def exists_in(self, release: str) -> bool:
+        """Whether TensorRT ``release``, such as 8.6, has what it takes; True for an unknown one."""
+        major = release.partition(".")[0]
+        return not (self.since and major.isdigit()) or int(major) >= int(self.since)
 
 
 class _File(_Strict):
@@ -69,6 +76,11 @@ class MutantTable(_Strict):
     def names(self) -> tuple[str, ...]:
         """Every library's name, controls first."""
         return (*self.controls, *(mutant.name for mutant in self.mutants))
+
+    def names_in(self, release: str) -> tuple[str, ...]:
+        """Those of the libraries that exist for a release of TensorRT; all for an unknown one."""
+        mutants = (mutant.name for mutant in self.mutants if mutant.exists_in(release))
+        return (*self.controls, *mutants)
 
     def mutant(self, name: str) -> Mutant | None:
         """The mutant of a name, None for a control."""

@@ -10,6 +10,11 @@
 #include <cstdint>
 #include <cstring>
 #include <string>
+#if NV_TENSORRT_MAJOR >= 10
+#include <algorithm>
+#include <type_traits>
+#include <vector>
+#endif
 
 #include "mish_kernel.h"
 #include "mish_tensor.h"
@@ -90,6 +95,18 @@ struct Mish {
   virtual int run(const Call& call) {
     return mish::enqueue_mish(call.input, call.output, call.x, call.y, call.stream);
   }
+
+#if NV_TENSORRT_MAJOR >= 10
+  // Whether the output is declared to share the input's memory.
+  static constexpr bool kAliases = false;
+
+  virtual void shape_changed(const Desc& input) { configure(input); }
+  // Positive numbers, each another way to compute the same; none for a plugin with one way only.
+  virtual std::vector<std::int32_t> tactics() const { return {}; }
+  virtual void set_tactic(std::int32_t) {}
+  // Of what timings depend on beside shapes and formats; null keeps them out of the timing cache.
+  virtual const char* timing_id() const { return nullptr; }
+#endif
 
  private:
   std::string namespace_;
@@ -182,10 +199,20 @@ class Creator final : public nvinfer1::IPluginCreator {
 
 #else
 
+// Aliasing can be declared from 10.3 on, by another interface; all others keep the first one.
+#if NV_TENSORRT_MAJOR > 10 || NV_TENSORRT_MINOR >= 3
+template <class Bug>
+using Build = std::conditional_t<Bug::kAliases, nvinfer1::IPluginV3OneBuildV2,
+                                 nvinfer1::IPluginV3OneBuild>;
+#else
+template <class Bug>
+using Build = nvinfer1::IPluginV3OneBuild;
+#endif
+
 template <class Bug>
 class Plugin final : public nvinfer1::IPluginV3,
                      public nvinfer1::IPluginV3OneCore,
-                     public nvinfer1::IPluginV3OneBuild,
+                     public Build<Bug>,
                      public nvinfer1::IPluginV3OneRuntime {
  public:
   using Dynamic = nvinfer1::DynamicPluginTensorDesc;
@@ -241,8 +268,21 @@ class Plugin final : public nvinfer1::IPluginV3,
     largest.dims = inputs[0].max;
     return bug.workspace(largest);
   }
+  int32_t getNbTactics() noexcept override { return static_cast<int32_t>(bug.tactics().size()); }
+  int32_t getValidTactics(int32_t* tactics, int32_t) noexcept override {
+    const auto valid = bug.tactics();
+    std::copy(valid.begin(), valid.end(), tactics);
+    return 0;
+  }
+  const char* getTimingCacheID() noexcept override { return bug.timing_id(); }
+  // Without `override`: only the interface for aliasing has it.
+  int32_t getAliasedInput(int32_t) noexcept { return Bug::kAliases ? 0 : -1; }
+  int32_t setTactic(int32_t tactic) noexcept override {
+    bug.set_tactic(tactic);
+    return 0;
+  }
   int32_t onShapeChange(const Desc* in, int32_t, const Desc*, int32_t) noexcept override {
-    bug.configure(in[0]);
+    bug.shape_changed(in[0]);
     return 0;
   }
   int32_t enqueue(const Desc* input, const Desc* output, const void* const* inputs,
