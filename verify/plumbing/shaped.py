@@ -177,16 +177,16 @@ def _right(bench: Bench, precision: str, shape: tuple[int, ...]) -> str:
 
 def _lengths(*, static: bool) -> list[int]:
     """Lengths to try: each costs a plan where shapes are static."""
+    found = {2**k + d for k in range(2, 21) for d in (-1, 0, 1)}
+    found |= {1, 2, (1 << 24) - 1, 1 << 24, LONGEST}
     if static:
-        near = {2**k + d for k in (3, 8, 10, 16, 20) for d in (-1, 0, 1)}
-        return sorted({1, 2, 3, 5, 31, 33, 1000} | near)
-    found = set(range(1, 41))
-    found |= {2**k + d for k in range(5, 21) for d in (-1, 0, 1)}
+        return sorted(found | {96 * 4 + 1, 132 * 256 + 1, 192 * 8 - 1, 1000})
+    found |= set(range(1, 41))
     # Threads of a block by elements of a vector, in thousands of ways; and waves of 132 blocks.
     found |= {block * 8 + d for block in (96, 192, 320, 384, 640, 768) for d in (-1, 0, 1, 4)}
     found |= {132 * block + d for block in (256, 512, 1024) for d in (-1, 1)}
     found |= {int(n) for n in np.random.default_rng(3).integers(1, 1 << 20, 40)}
-    return sorted(found | {(1 << 24) - 1, 1 << 24, LONGEST})
+    return sorted(found)
 
 
 def _spread(bits: Bits, vector: int) -> Bits:

@@ -127,7 +127,8 @@ CHECKS: tuple[Check, ...] = (
     Check("ranks", "every rank is built and right", shaped.ranks),
     Check("batch", "batches of 1, 2 and 17 are right", shaped.batch),
     Check("empty", "a tensor without elements is no error", shaped.empty),
-    Check("sizes", "every length is right up to its last element", shaped.sizes, seconds=120.0),
+    # A plugin for static shapes needs a plan for each length.
+    Check("sizes", "every length is right up to its last element", shaped.sizes, seconds=300.0),
     Check("huge", "it is right just under 2^31 elements", shaped.huge, seconds=120.0),
     Check(
         "padded",
