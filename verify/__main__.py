@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from verify import interrupt
+
+if __name__ == "__main__":
+    interrupt.starting()  # before anything that takes its time to import
+
+import contextlib
 import errno
 import io
 import os
@@ -9,11 +15,10 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, ParamSpec
 
 import click
 
-from verify import interrupt
 from verify.errors import InputError
 
 __all__ = ["main"]
@@ -24,6 +29,41 @@ _FORMS = ("op", "composed", "exp_log", "rational", "plugin")
 _CONTEXTS = ("alone", "chain", "residual", "branch", "conv")
 _PRECISIONS = ("fp32", "fp16", "bf16")
 _ENGINES = ("reference", "onnxruntime", "tensorrt_rtx", "tensorrt")
+
+_Options = ParamSpec("_Options")
+
+
+def _run(
+    command: Callable[_Options, int], *words: _Options.args, **options: _Options.kwargs
+) -> NoReturn:
+    """Run a command, now that all it needs is imported, and leave with its exit code.
+
+    What Ctrl-C raises may say how far it came: `interrupted` and these words are one line.
+    """
+    interrupt.install()
+    try:
+        code = command(*words, **options)
+    except KeyboardInterrupt as error:
+        _interrupted(f"interrupted {error}".strip())
+    except BrokenPipeError:  # Click would make an exit code 1 of it, which is a finding's
+        _unread()
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # so does Rich
+            _unread()
+        raise
+    sys.exit(code)
+
+
+def _interrupted(line: str = "interrupted") -> NoReturn:
+    """Leave after Ctrl-C, which a terminal shows as ^C in a line that it does not end."""
+    _leave(f"\n{line}" if os.isatty(2) else line, 130)
+
+
+def _leave(line: str, code: int) -> NoReturn:
+    """Say a last line and leave; where nobody can read it, the exit code has to do."""
+    with contextlib.suppress(OSError):
+        click.echo(line, err=True)
+    sys.exit(code)
 
 
 def _choice(name: str, values: tuple[str, ...], text: str) -> Callable[[Any], Any]:
@@ -138,7 +178,7 @@ def run(**options: Any) -> None:
     """
     from verify.command import run as command
 
-    sys.exit(command(**options))
+    _run(command, **options)
 
 
 @cli.command()
@@ -151,7 +191,7 @@ def replay(folder: Path) -> None:
     """
     from verify.command import replay as command
 
-    sys.exit(command(folder))
+    _run(command, folder)
 
 
 @cli.command()
@@ -202,10 +242,10 @@ def mutants(
     if build or gpu or any(options[name] for name in ("libraries", "own", "resume", "headers")):
         from verify.mutation_command import mutants as plugins
 
-        sys.exit(plugins(seed, names, json_file, build, gpu=gpu, **options))
+        _run(plugins, seed, names, json_file, build, gpu=gpu, **options)
     from verify.command import mutants as command
 
-    sys.exit(command(seed, names, json_file))
+    _run(command, seed, names, json_file)
 
 
 @cli.command()
@@ -213,7 +253,7 @@ def doctor() -> None:
     """Say which engines can run here, their versions, and why the others can't."""
     from verify.command import doctor as command
 
-    sys.exit(command())
+    _run(command)
 
 
 @cli.command()
@@ -240,8 +280,7 @@ def gate(**options: Any) -> None:
     with started(options["checks"]) as ahead:
         from verify.gate_command import gate as command
 
-        code = command(**options, ahead=ahead)
-    sys.exit(code)
+        _run(command, **options, ahead=ahead)
 
 
 @cli.command()
@@ -274,11 +313,12 @@ def sweep(**options: Any) -> None:
     """Verify every float there is: all 2^32 inputs of fp32, all 65 536 of fp16 and bf16.
 
     Exit code: 0 all good and something was executed; 1 a finding, a stale entry or an error;
-    2 bad usage or input; 3 nothing was executed; 130 interrupted, what was done is kept.
+    2 bad usage or input; 3 nothing was executed; 130 interrupted, what was done is kept: beside
+    a fuller record in CASE.partial.json.
     """
     from verify.sweep_command import sweep_cases as command
 
-    sys.exit(command(**options))
+    _run(command, **options)
 
 
 @cli.command()
@@ -293,7 +333,7 @@ def merge(files: tuple[Path, ...], **options: Any) -> None:
     """
     from verify.sweep_command import merge as command
 
-    sys.exit(command(files, **options))
+    _run(command, files, **options)
 
 
 @cli.command()
@@ -314,12 +354,12 @@ def tolerances(power: bool, precisions: tuple[str, ...], tolerances: Path | None
     if power:
         from verify.observations_command import power as command
 
-        sys.exit(command(tolerances, precisions))
+        _run(command, tolerances, precisions)
     if precisions:
         raise InputError("--precision: only with --power; the contract is printed as a whole")
     from verify.observed_command import tolerances as contract
 
-    sys.exit(contract(tolerances))
+    _run(contract, tolerances)
 
 
 @cli.command()
@@ -332,7 +372,7 @@ def observations(readme: bool, tolerances: Path | None) -> None:
     """
     from verify.observations_command import observations as command
 
-    sys.exit(command(readme, tolerances))
+    _run(command, readme, tolerances)
 
 
 @cli.command()
@@ -345,12 +385,11 @@ def diff(before: Path, after: Path) -> None:
     """
     from verify.observed_command import diff as command
 
-    sys.exit(command(before, after))
+    _run(command, before, after)
 
 
 def main() -> None:
     """Run the command line; bad input ends in one line and exit code 2, Ctrl-C in 130."""
-    interrupt.install()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that can't show a name is no fault
             stream.reconfigure(errors="backslashreplace")
@@ -358,28 +397,34 @@ def main() -> None:
         try:
             cli(standalone_mode=False)
         finally:
-            sys.stdout.flush()
+            if sys.stdout:  # None where it was closed beforehand
+                sys.stdout.flush()
     except InputError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2)
+        _leave(f"error: {error}", 2)
     except click.ClickException as error:
-        click.echo(f"error: {error.format_message()}", err=True)
-        sys.exit(2)
-    except BrokenPipeError:  # the reader has gone, as `head` does; nothing more can be told
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(128 + signal.SIGPIPE)
+        _leave(f"error: {error.format_message()}", 2)
+    except BrokenPipeError:
+        _unread()
     except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted", err=True)
-        sys.exit(130)
+        _interrupted()
     except Exception as error:
         if interrupt.pressed():  # an import that Ctrl-C broke ends in an error of its own
-            click.echo("interrupted", err=True)
-            sys.exit(130)
+            _interrupted()
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            click.echo(f"error: standard output: {error.strerror}", err=True)
-            sys.exit(2)
+            _discard()
+            _leave(f"error: standard output: {error.strerror}", 2)
         raise
+
+
+def _unread() -> NoReturn:
+    """Leave as one does whose reader has gone, such as `head`; nothing more can be told."""
+    _discard()
+    sys.exit(128 + signal.SIGPIPE)
+
+
+def _discard() -> None:
+    """Have nothing that is still to be printed fail, not even at the very end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -87,6 +87,7 @@ def run(
     if observe:
         can_observe(observe, selected, checks, engine(selected[0].engine))
     results: list[CaseResult] = []
+    pressed, kept = False, ""
     with output_folder(out):
         try:
             with progress_bar() as progress:
@@ -98,6 +99,8 @@ def run(
                     interrupt.check()
 
                 verify(job, done)
+        except KeyboardInterrupt:
+            pressed = True
         finally:
             # What is finished is kept, also when Ctrl-C ends the run.
             text = record_of(job, results, complete=len(results) == len(selected)).to_json()
@@ -106,6 +109,9 @@ def run(
             if junit:
                 report.junit(junit, results)
             kept = keep(observe, results) if observe else ""
+    if pressed:
+        told = f"after {len(results)} of {len(selected)} cases; kept in {out / 'record.json'}"
+        raise KeyboardInterrupt("; ".join(filter(None, (told, kept))))
     report.print_table(console, results)
     report.print_findings(console, [f for r in results for f in r.findings])
     report.print_summary(console, results, seed, out)
@@ -137,11 +143,8 @@ def can_observe(
 def keep(path: Path, results: Iterable[CaseResult]) -> str:
     """Put what was measured into an observation; a line that says so. Raises InputError."""
     found = [result.observed for result in results if result.observed is not None]
-    if not found:
-        return f"nothing was measured, and nothing written to {path}"
-    left = observations.observe(path, observations.combine(found))
-    line = f"observed {len(found)} cases; in {path}"
-    return line + (f"; {len(left)} of them held more inputs and stay" if left else "")
+    left = observations.observe(path, observations.combine(found)) if found else ()
+    return observations.told(path, len(found), len(left))
 
 
 @contextmanager
@@ -207,16 +210,8 @@ def check_targets(
 ) -> None:
     """Refuse a file that can't be written before the work, not after it."""
     for option, path in (("--json", json_file), ("--junit", junit), ("--observe", observe)):
-        if path is None:
-            continue
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"{option} {path}: can't be written: {error.strerror}") from None
-        # A device or a pipe would be replaced by a file.
-        other = path.exists() and not path.is_file()
-        if other or not os.access(path.parent, os.W_OK):
-            raise InputError(f"{option} {path}: can't be written there; name a file")
+        if path is not None:
+            records.check_target(path, f"{option} {path}")
     targets = [
         p.resolve() for p in (out / "record.json", json_file, junit, observe) if p is not None
     ]
@@ -315,6 +310,8 @@ def mutants(seed: int, names: tuple[str, ...], json_file: Path | None) -> int:
     for name in names:
         if name not in known:
             raise InputError(f"--mutant {name!r}: unknown; allowed: {', '.join(known)}")
+    if json_file:
+        records.check_target(json_file, f"--json {json_file}")
     chosen = [known[name] for name in dict.fromkeys(names)] or list(MUTANTS)
     tolerances = load()
     right = select(contexts=("alone",), engines=("reference", "onnxruntime"))
@@ -324,30 +321,37 @@ def mutants(seed: int, names: tuple[str, ...], json_file: Path | None) -> int:
         if not status.executes:
             raise InputError(f"mutants run on {name}: {status.reason}; {status.install}")
     console, table, alarms = Console(), list[Killing](), list[str]()
-    complete = False
+    total, done, pressed = len(chosen) + len(right), 0, False
     try:
         with progress_bar() as progress:
-            task = progress.add_task("mutants", total=len(chosen) + len(right))
+            task = progress.add_task("mutants", total=total)
             for mutant, killed in killings(chosen, tolerances, seed):
                 table += killed
+                done += 1
                 progress.update(task, advance=1, description=mutant.name)
                 interrupt.check()
             for case in right:
                 alarms += [f"{case.id} by {check}" for check in spare(case, tolerances, seed)]
+                done += 1
                 progress.update(task, advance=1, description=case.id)
                 interrupt.check()
-        complete = True
+    except KeyboardInterrupt:
+        pressed = True
     finally:
-        # What is finished is kept, also when Ctrl-C ends the run.
-        if json_file:
+        # What is finished is kept, also when Ctrl-C ends the run. Nothing is no table.
+        if json_file and done:
             data = {
                 "seed": seed,
-                "complete": complete,
+                "complete": done == total,
                 "killings": [dataclasses.asdict(killing) for killing in table],
                 "false_alarms": alarms,
             }
             records.write_text(json_file, json.dumps(data, indent=1) + "\n")
-    report.print_killings(console, table, alarms)
+    if table:
+        report.print_killings(console, table, alarms)
+    if pressed:
+        where = f"kept in {json_file}" if json_file and done else "nothing written"
+        raise KeyboardInterrupt(f"after {done} of {total} mutants and right forms; {where}")
     return 1 if score(table).survived or alarms else 0
 
 

@@ -130,8 +130,7 @@ def order_of(
     """
     library = read(plugin)
     for path in preloads:
-        if not path.is_file():
-            raise InputError(f"--preload {path}: no such file")
+        read(path, "--preload")
     pairs = []
     for text in fields:
         name, equals, value = text.partition("=")

@@ -123,6 +123,8 @@ def gate(
         except gates.DoNotShip as error:
             last = Outcome("DO NOT SHIP", f"{plugin.name}: {error}", 1)
             checked[:] = [Result(table.by_name("registry"), "FAIL", str(error), (str(error),), 1)]
+        except KeyboardInterrupt:
+            pass  # there is no last word then
         finally:
             # What is finished is kept, also when Ctrl-C ends the run.
             record = record_of(job, results, complete=last is not None, command="gate")
@@ -133,6 +135,9 @@ def gate(
                 report.junit(junit, results, checked)
             if observe:
                 report.say(console, keep(observe, results))
+    if last is None:
+        done = f"{len(results)} cases and {len(checked)} checks"
+        raise KeyboardInterrupt(f"after {done}; kept in {out / 'record.json'}")
     report.say(console, last.sentence)
     return last.exit_code
 

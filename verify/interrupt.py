@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 from types import FrameType
 
-__all__ = ["check", "install", "pressed"]
+__all__ = ["check", "install", "pressed", "starting"]
 
 _PRESSED: list[bool] = []
+
+
+def starting() -> None:
+    """Leave at once, in one line, at Ctrl-C, until `install`. For the main thread.
+
+    Nothing is under way yet, and an import that is broken off would have a traceback of its own.
+    After `install`, Ctrl-C within a finalizer or a callback is left to `check`, untold.
+    """
+    signal.signal(signal.SIGINT, _leave)
+    sys.unraisablehook = _swallowed
 
 
 def install() -> None:
@@ -32,6 +44,19 @@ def check() -> None:
     """
     if _PRESSED:
         raise KeyboardInterrupt
+
+
+def _leave(_signal: int, _frame: FrameType | None) -> None:
+    try:
+        # Below Python's own streams, which may be in the middle of anything.
+        os.write(2, b"\ninterrupted\n" if os.isatty(2) else b"interrupted\n")
+    finally:
+        os._exit(130)
+
+
+def _swallowed(unraisable: sys.UnraisableHookArgs) -> None:
+    if not (pressed() and issubclass(unraisable.exc_type, KeyboardInterrupt)):
+        sys.__unraisablehook__(unraisable)
 
 
 def _press(_signal: int, _frame: FrameType | None) -> None:

@@ -74,38 +74,40 @@ class Library:
         return any(name in self.exported for name in DYNAMIC_REGISTRATION)
 
 
-def read(path: Path) -> Library:
-    """Read a shared library for this machine.
+def read(path: Path, option: str = "--plugin") -> Library:
+    """Read a shared library for this machine, which ``option`` names.
 
     Raises InputError, on one line, for a path that does not exist or can't be read, is no ELF
     file or a damaged one, is no shared library, or is for another architecture.
     """
-    if path.is_dir():
-        raise InputError(f"--plugin {path}: a folder; give the shared library itself")
     try:
+        if path.is_dir():
+            raise InputError(f"{option} {path}: a folder; give the shared library itself")
+        if path.exists() and not path.is_file():  # a pipe would have us wait for ever
+            raise InputError(f"{option} {path}: no plain file; give a shared library (.so)")
         with path.open("rb") as stream:
             if stream.read(4) != b"\x7fELF":
-                raise InputError(f"--plugin {path}: not an ELF file; give a shared library (.so)")
-            return _parse(path, ELFFile(stream))
+                raise InputError(f"{option} {path}: not an ELF file; give a shared library (.so)")
+            return _parse(path, ELFFile(stream), option)
     except FileNotFoundError:
-        raise InputError(f"--plugin {path}: no such file") from None
+        raise InputError(f"{option} {path}: no such file") from None
     except OSError as error:
-        raise InputError(f"--plugin {path}: can't be read: {error.strerror}") from None
+        raise InputError(f"{option} {path}: can't be read: {error.strerror}") from None
     except InputError:
         raise
     except (ELFError, ValueError, KeyError, AttributeError, TypeError, UnicodeDecodeError) as error:
         # pyelftools has its own exception for some damage, and trips over the rest.
-        raise InputError(f"--plugin {path}: a damaged ELF file ({error})") from None
+        raise InputError(f"{option} {path}: a damaged ELF file ({error})") from None
 
 
-def _parse(path: Path, elf: ELFFile) -> Library:
+def _parse(path: Path, elf: ELFFile, option: str) -> Library:
     kind, machine = elf["e_type"], elf["e_machine"]
     here = platform.machine()
     name = _MACHINES.get(machine, str(machine))
     if elf.elfclass != 64 or name != here:
-        raise InputError(f"--plugin {path}: a {elf.elfclass}-bit library for {name}, not {here}")
+        raise InputError(f"{option} {path}: a {elf.elfclass}-bit library for {name}, not {here}")
     if kind != "ET_DYN":
-        raise InputError(f"--plugin {path}: an ELF file, but not a shared library ({kind})")
+        raise InputError(f"{option} {path}: an ELF file, but not a shared library ({kind})")
     needed: list[str] = []
     undefined, exported = set(), set()
     dynamic = False
@@ -124,5 +126,5 @@ def _parse(path: Path, elf: ELFFile) -> Library:
                 elif not weak:
                     undefined.add(symbol.name)
     if not dynamic:
-        raise InputError(f"--plugin {path}: an ELF file without a dynamic section")
+        raise InputError(f"{option} {path}: an ELF file without a dynamic section")
     return Library(path, name, tuple(needed), frozenset(undefined), frozenset(exported))

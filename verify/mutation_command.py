@@ -15,11 +15,11 @@ from rich.text import Text
 from verify import mutation, report
 from verify import record as records
 from verify.command import check_targets, progress_bar
-from verify.engines.tensorrt import Tensorrt
+from verify.engines.tensorrt import Tensorrt, version_at_hand
 from verify.errors import InputError
 from verify.mutation import MutantTable, Score, Trial
 
-__all__ = ["mutants", "print_trials"]
+__all__ = ["mutants", "print_trials", "run_trials"]
 
 
 def mutants(
@@ -43,7 +43,7 @@ def mutants(
     build are not killed: nothing is run then.
     """
     table = mutation.load()
-    chosen = _chosen(table, names)
+    chosen = _chosen(table, names, version_at_hand() if gpu else "")
     if gpu and build is None and libraries is None:
         raise InputError("--gpu needs --libraries DIR with the wrong plugins, or --build DIR")
     if headers and build is None:
@@ -52,9 +52,11 @@ def mutants(
         given = {"--libraries": libraries, "--json": json_file, "--own": own, "--resume": resume}
         for option in (option for option, value in given.items() if value):
             raise InputError(f"{option} needs --gpu: nothing is run without it")
+    else:
+        check_targets(out, json_file, None)
     console = Console()
     if build is not None:
-        faults = _build(console, table, chosen, build, headers)
+        faults = _build(console, table, names, build, headers)
         if faults or not gpu:
             return 1 if faults else 0
     return _gates(
@@ -67,9 +69,10 @@ def mutants(
 
 
 def _build(
-    console: Console, table: MutantTable, chosen: tuple[str, ...], folder: Path, release: str
+    console: Console, table: MutantTable, names: tuple[str, ...], folder: Path, release: str
 ) -> dict[str, str]:
     tools = mutation.toolchain(release)
+    chosen = _chosen(table, names, tools.release)
     with progress_bar() as progress:
         task = progress.add_task("build", total=len(chosen))
 
@@ -87,37 +90,65 @@ def _build(
 
 
 def _gates(console: Console, order: mutation.Order, json_file: Path | None) -> int:
-    table, chosen = order.table, order.names
-    check_targets(order.out, json_file, None)
     status = Tensorrt().status()
     if not status.executes:
         report.say(console, f"COULD NOT VERIFY: {status.reason}; it needs {status.install}")
         return 3
-    trials: list[Trial] = []
+    return run_trials(console, order, records.EngineRecord.of(status), json_file)
+
+
+def run_trials(
+    console: Console, order: mutation.Order, engine: records.EngineRecord, json_file: Path | None
+) -> int:
+    """Run the gates, print and keep what they say; returns the exit code, 0 or 1.
+
+    Raises KeyboardInterrupt, which says how far it came, once what is done is printed and kept.
+    """
+    table, chosen = order.table, order.names
+    trials, pressed = list[Trial](), False
     try:
         with progress_bar() as progress, closing(mutation.run(order)) as running:
             task = progress.add_task("mutants", total=len(chosen))
             for trial in running:
                 trials.append(trial)
                 progress.update(task, advance=1, description=trial.name)
+    except KeyboardInterrupt:
+        pressed = True
     finally:
-        # What is finished is kept, also when Ctrl-C ends the run.
+        # What is finished is kept, also when Ctrl-C ends the run. Nothing is no table.
         trials.sort(key=lambda trial: chosen.index(trial.name))
-        if json_file:
-            environment = records.environment([records.EngineRecord.of(status)])
+        if json_file and trials:
+            environment = records.environment([engine])
             complete = len(trials) == len(chosen)
             text = _json(trials, table, environment, order.seed, complete=complete)
             records.write_text(json_file, text)
     total = mutation.score(trials, table)
-    print_trials(console, trials, table, total)
+    if trials:
+        print_trials(console, trials, table, total)
+    if pressed:
+        raise KeyboardInterrupt(_kept(order, len(trials), json_file))
     return 0 if total.good else 1
 
 
-def _chosen(table: MutantTable, names: tuple[str, ...]) -> tuple[str, ...]:
+def _kept(order: mutation.Order, done: int, json_file: Path | None) -> str:
+    """How far an interrupted run came, and where that is."""
+    told = f"after {done} of {len(order.names)} trials"
+    if not done:
+        return f"{told}; nothing written"
+    table = f", the table in {json_file}" if json_file else ""
+    return f"{told}; kept in {order.out}{table}; --resume goes on from there"
+
+
+def _chosen(table: MutantTable, names: tuple[str, ...], release: str) -> tuple[str, ...]:
+    """What is asked for, or all that exist for a release of TensorRT (empty if unknown)."""
     for name in names:
         if name not in table.names:
             raise InputError(f"--mutant {name!r}: unknown; allowed: {', '.join(table.names)}")
-    return tuple(dict.fromkeys(names)) or table.names
+        mutant = table.mutant(name)
+        if mutant is not None and not mutant.exists_in(release):
+            words = f"exists from TensorRT {mutant.since} on, and this is {release}"
+            raise InputError(f"--mutant {name}: {words}")
+    return tuple(dict.fromkeys(names)) or table.names_in(release)
 
 
 def _json(

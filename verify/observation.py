@@ -44,6 +44,7 @@ __all__ = [
     "observe",
     "of",
     "read_folder",
+    "told",
 ]
 
 
@@ -254,6 +255,16 @@ def observe(path: Path, new: Observation) -> tuple[str, ...]:
         merged = dict(sorted({**cases, **new.cases, **kept}.items()))
         write_text(path, new.model_copy(update={"cases": merged}).to_json())
     return tuple(kept)
+
+
+def told(path: Path, measured: int, stayed: int) -> str:
+    """What came of `observe`: so many cases were measured, and so many of the file stayed."""
+    if not measured:
+        return f"nothing was measured, and nothing written to {path}"
+    if stayed == measured:
+        return f"nothing written to {path}, which holds more inputs of all {measured} cases"
+    line = f"observed {measured - stayed} cases; in {path}"
+    return line + (f"; {stayed} others held more inputs and stay" if stayed else "")
 
 
 def load(path: Path) -> Observation:

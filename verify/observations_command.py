@@ -17,8 +17,8 @@ from verify.observation import read_folder
 from verify.power import SHARE, Power
 from verify.power import power as power_of
 from verify.precision import PRECISIONS, by_name
-from verify.report import print_wide
-from verify.support import matrix, write_readme
+from verify.report import print_wide, say
+from verify.support import matrix, without_row, write_readme
 from verify.tolerances import DEFAULT_FOLDER, load
 
 __all__ = ["README", "observations", "power"]
@@ -29,8 +29,11 @@ README = DEFAULT_FOLDER.parent / "README.md"
 def observations(readme: bool, folder: Path | None) -> int:
     """``python -m verify observations``; returns the exit code."""
     contract = load(folder)
-    table = matrix(read_folder(contract.folder / "observed"), contract)
-    console = Console()
+    observed = read_folder(contract.folder / "observed")
+    table = matrix(observed, contract)
+    console, error = Console(), Console(stderr=True)
+    for name in without_row(observed):
+        say(error, f"{name}: not in the table: no case of context alone")
     if not readme:
         console.print(table, end="", highlight=False, markup=False, soft_wrap=True)
         return 0

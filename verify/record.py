@@ -37,6 +37,7 @@ __all__ = [
     "Record",
     "ReplayRecord",
     "Schema",
+    "check_target",
     "environment",
     "finding_record",
     "load",
@@ -330,11 +331,33 @@ def _first_fault(error: ValidationError | UnicodeDecodeError) -> str:
     return " ".join(f"{where}: {detail['msg']}".split())
 
 
+def check_target(path: Path, what: str) -> None:
+    """Find out before the work whether `write_text` can write a file after it.
+
+    Makes its folder. Raises InputError, which begins with ``what``, for a folder, a device, and
+    a place that can't be written.
+    """
+    try:
+        # A device or a pipe would be replaced by a file.
+        if path.exists() and not path.is_file():
+            told = "a folder" if path.is_dir() else "no plain file"
+            raise InputError(f"{what}: {told}; it can't be written there; name a file")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Tried, because permissions don't say it of every place, nor to every user.
+        temporary = _temporary(path)
+        try:
+            temporary.touch()
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"{what}: can't be written: {error.strerror}") from None
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all; raise InputError where the place can't be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        temporary = _temporary(path)
         try:
             temporary.write_text(text, encoding="utf-8")
             temporary.replace(path)
@@ -343,3 +366,8 @@ def write_text(path: Path, text: str) -> None:
             raise
     except OSError as error:
         raise InputError(f"{path}: can't be written: {error.strerror}") from None
+
+
+def _temporary(path: Path) -> Path:
+    """What a file is called until it is whole."""
+    return path.with_name(f".{path.name}.{os.getpid()}")

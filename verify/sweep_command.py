@@ -7,7 +7,7 @@ import hashlib
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from verify.errors import InputError
 from verify.findings import Finding, from_judgement, number
 from verify.histogram import EDGES
 from verify.judge import Judgement, VacuousError
-from verify.record import environment, write_text
+from verify.record import check_target, environment, write_text
 from verify.run import model_of
 from verify.sample_observation import no_limits, observe_sample
 from verify.samples import sample
@@ -56,6 +56,7 @@ class _Result:
     findings: list[Finding] = field(default_factory=list)
     measured: observations.Observation | None = None
     unobserved: str = ""  # why `measured` could not be kept
+    older: bool = False  # whether what the file held of more inputs was kept instead
     speed: str = ""  # what a GPU took, beside the least that it could
 
 
@@ -152,6 +153,8 @@ def sweep_cases(
     job = _Job(load(tolerances), tolerances, shard, out, observe, asked=asked, plans=plans)
     for case in selected:
         job.span(case)
+    if observe and not sample:
+        _another_file(observe, [job.path(case) for case in selected])
     console = Console()
     if order is not None:
         try:
@@ -167,13 +170,14 @@ def sweep_cases(
             return 1
         job = replace(job, target=target, runner=Tensorrt(target.plugin))
     if observe:
+        check_target(observe, f"--observe {observe}")
         if observe.exists():
             _same_machine(observe, job.engine(selected[0]))
-        _writable(observe.parent, f"--observe {observe}")
     if plans:
         _writable(plans, f"--plans {plans}")
     if not sample:
-        _writable(job.folder, f"--out {out}")
+        for path in (job.path(case) for case in selected):
+            check_target(path, f"--out {path}")
     results = list[_Result]()
     try:
         with _Bar() as bar:
@@ -191,11 +195,11 @@ def sweep_cases(
         if result.speed:
             report.say(console, f"{result.case.id}: {result.speed}")
     report.print_findings(console, [f for result in results for f in result.findings])
-    where = job.observe if sample else out
     counts = Counter(result.verdict for result in results)
     told = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
     console.print()
-    console.print(f"{told}; in {where}", highlight=False, soft_wrap=True)
+    told += f"; {_sample_told(observe, results)}" if observe and sample else f"; in {out}"
+    console.print(told, highlight=False, soft_wrap=True)
     for result in results:
         if result.unobserved:
             raise InputError(result.unobserved)
@@ -211,15 +215,27 @@ def _same_machine(path: Path, runner: Executor | Builder) -> None:
         observations.load(path)
 
 
+def _another_file(observe: Path, others: Iterable[Path]) -> None:
+    """Find out before the work that an observation would replace a record."""
+    if observe.resolve() in (path.resolve() for path in others):
+        raise InputError(f"--observe {observe}: the same file as a record; name another")
+
+
 def _observed(job: _Job, result: _Result) -> _Result:
     """Keep what was measured; a file that can't take it is told once all else is."""
     if job.observe is None or result.measured is None:
         return result
     try:
-        observations.observe(job.observe, result.measured)
+        older = observations.observe(job.observe, result.measured)
     except InputError as error:
         return replace(result, unobserved=str(error))
-    return result
+    return replace(result, older=bool(older))
+
+
+def _sample_told(observe: Path, results: Sequence[_Result]) -> str:
+    """What came of the observations of a sample."""
+    taken = [r for r in results if r.measured is not None and not r.unobserved]
+    return observations.told(observe, len(taken), sum(result.older for result in taken))
 
 
 def _guarded(job: _Job, case: Case, execute: Callable[[Executor, Case], _Result]) -> _Result:
@@ -282,7 +298,7 @@ def _swept(job: _Job, runner: Executor, case: Case, bar: _Bar) -> _Result:
         told = _speed(backend, record) if isinstance(backend, Device) else ""
         return _Result(case, "ERROR", unlimited, measured=_observation(record), speed=told)
     if record.tally.inputs:
-        write_text(path, record.to_json())
+        path = records.write(path, record)
     if isinstance(ended, KeyboardInterrupt):
         Console(stderr=True).print(
             f"kept {record.coverage} inputs of {case.id} in {path}"
@@ -310,7 +326,7 @@ def _swept(job: _Job, runner: Executor, case: Case, bar: _Bar) -> _Result:
             raise
         # The engine is broken: what it did wrong before is told without a replay.
     if ended is not None:
-        why = f"{_words(ended)}, after {record.coverage} inputs"
+        why = f"{_words(ended)}, after {record.coverage} inputs, kept in {path}"
         reason = "; ".join(filter(None, (_reason(record), why)))
         return _Result(case, record.verdict, reason, record, findings)
     return _Result(
@@ -381,6 +397,12 @@ def merge(
     limits = load(tolerances).limits(bound, version)
     record = records.merge_records(named, limits)
     path = out or Path(".verify/sweep") / f"{case.id}.json"
+    check_target(path, f"--out {path}")
+    if observe:
+        _another_file(observe, [path, *files])
+        check_target(observe, f"--observe {observe}")
+        (ours,) = record.environment.engines
+        observations.agree(observe, ours, record.environment.cpu, record.plugin)
     write_text(path, record.to_json())
     console = Console()
     findings = _replayed(case, record, limits, path.parent / "findings", tolerances)

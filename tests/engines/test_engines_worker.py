@@ -124,6 +124,35 @@ def test_no_worker_outlives_a_killed_parent(native: Native, tmp_path: Path) -> N
     assert not alive(pid)
 
 
+def test_ctrl_c_is_not_for_a_worker_that_still_starts(tmp_path: Path) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(
+        "import os, signal, time\n"
+        "from verify.engines.worker import Worker\n"
+        "if __name__ == '__main__':\n"
+        "    signal.signal(signal.SIGINT, lambda *_: None)\n"
+        "    for first in (0.0, 0.02, 0.05, 0.1, 0.2):\n"
+        "        worker = Worker()\n"
+        "        worker.begin(abs, -3)\n"
+        "        time.sleep(first)\n"
+        "        os.killpg(0, signal.SIGINT)\n"  # as a terminal does
+        "        ignored = worker.call(signal.getsignal, signal.SIGINT) == signal.SIG_IGN\n"
+        "        blocked = worker.call(signal.pthread_sigmask, signal.SIG_BLOCK, [])\n"
+        "        print(ignored, blocked, worker.finish())\n"
+    )
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        check=False,
+        start_new_session=True,
+    )
+    assert done.stderr == ""
+    assert done.stdout == "True set() \n" * 5
+
+
 def test_what_was_begun_is_waited_for_and_its_answer_is_lost(worker: Worker) -> None:
     worker.begin(time.sleep, 0.3)
     worker.begin(os.getenv, "PATH")  # the process is there: nothing to begin

@@ -36,12 +36,19 @@ def test_bad_input_comes_first(
     os.mkfifo(fifo)
     text = tmp_path / "text.so"
     text.write_text("no library\n")
+    missing, object_file = tmp_path / "none.so", build("object", PLAIN, "-c")
     for words, said in (
         ((), "--plugin"),
-        (("--plugin", tmp_path / "none.so"), "no such file"),
+        (("--plugin", missing), "no such file"),
         (("--plugin", text), "not an ELF file"),
         (("--plugin", library, "--field", "alpha"), "expected NAME=VALUE"),
-        (("--plugin", library, "--preload", tmp_path / "none.so"), "--preload"),
+        (("--plugin", fifo), f"--plugin {fifo}: no plain file"),
+        (("--plugin", tmp_path / ("n" * 300)), "can't be read: File name too long"),
+        (("--plugin", library, "--preload", missing), f"--preload {missing}: no such file"),
+        (("--plugin", library, "--preload", text), f"--preload {text}: not an ELF file"),
+        (("--plugin", library, "--preload", fifo), f"--preload {fifo}: no plain file"),
+        (("--plugin", library, "--preload", tmp_path), f"--preload {tmp_path}: a folder"),
+        (("--plugin", library, "--preload", object_file), f"--preload {object_file}: an ELF file,"),
         (("--plugin", library, "--check", "everything"), "--check 'everything': unknown"),
         (("--plugin", library, "--check", "sign", "--context", "chain"), "no case and no check"),
         (("--plugin", library, "--json", fifo), "name a file"),

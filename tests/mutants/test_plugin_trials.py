@@ -6,10 +6,12 @@ import datetime
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +24,7 @@ from verify.engines.tensorrt import Tensorrt
 from verify.errors import InputError
 from verify.mutation import MutantTable, Order, Trial, score, trial_of
 from verify.mutation_command import print_trials
-from verify.record import CheckRecord, Environment, FindingRecord, Record
+from verify.record import CheckRecord, EngineRecord, Environment, FindingRecord, Record
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = Environment(
@@ -281,6 +283,50 @@ def test_gates_end_with_whoever_started_them(tmp_path: Path) -> None:
     assert nothing_runs(tmp_path)
 
 
+class Pressed:
+    """A progress bar at whose first step somebody presses Ctrl-C."""
+
+    def add_task(self, _name: str, *, total: int) -> int:
+        return total
+
+    def update(self, _task: int, **_: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.parametrize("name", ["table.json", None])
+@NO_GPU
+def test_ctrl_c_prints_and_keeps_the_trials_that_are_done(
+    name: str | None, table: MutantTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("right", "log_tail")
+    empty_libraries(tmp_path / "libraries", names)
+    order = Order(table, names, tmp_path / "libraries", tmp_path / "out")
+    monkeypatch.setattr(mutation_command, "progress_bar", lambda: nullcontext(Pressed()))
+    engine = EngineRecord.of(Tensorrt().status())
+    json_file = tmp_path / name if name else None
+    text = io.StringIO()
+    with pytest.raises(KeyboardInterrupt) as caught:
+        mutation_command.run_trials(Console(file=text, width=200), order, engine, json_file)
+    where = f"kept in {order.out}" + (f", the table in {json_file}" if json_file else "")
+    assert str(caught.value) == f"after 1 of 2 trials; {where}; --resume goes on from there"
+    rows = [line.split()[:3] for line in text.getvalue().splitlines() if line]
+    assert rows[1] == ["right", "FALSE", "ALARM"]
+    assert nothing_runs(tmp_path)
+    if json_file:
+        data = json.loads(json_file.read_text())
+        assert data["complete"] is False
+        assert [row["name"] for row in data["trials"]] == ["right"]
+
+
+def test_a_table_is_not_replaced_by_an_empty_one(table: MutantTable, tmp_path: Path) -> None:
+    order = Order(table, ("right",), tmp_path, tmp_path / "out")
+    path = tmp_path / "table.json"
+    path.write_text("{}")
+    with pytest.raises(InputError, match=r"has no right\.so"):
+        mutation_command.run_trials(Console(), order, EngineRecord.of(Tensorrt().status()), path)
+    assert path.read_text() == "{}"
+
+
 def test_a_missing_library_is_told_before_anything_runs(table: MutantTable, tmp_path: Path) -> None:
     order = Order(table, ("right", "silu"), tmp_path, tmp_path / "out")
     with pytest.raises(InputError, match=r"has no right\.so, silu\.so"):
@@ -311,6 +357,11 @@ def command(*words: object, **environment: str) -> subprocess.CompletedProcess[s
         (["--libraries", "none"], "--gpu"),
         (["--mutant", "silu", "--resume"], "--gpu"),
         (["--headers", "8.6"], "--build DIR"),
+        (
+            ["--gpu", "--build", "/proc/none", "--json", "/proc/t.json"],
+            "--json /proc/t.json: can't",
+        ),
+        (["--gpu", "--libraries", "none", "--json", "."], "--json .: a folder"),
         (
             ["--build", "/proc/none", "--mutant", "silu", "--mutant", "aliased"],
             "--mutant aliased: exists from TensorRT 10 on, and this is 8.6",

@@ -3,6 +3,7 @@ from __future__ import annotations
 import _ctypes
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pytest
 from verify import observation
 from verify.engines.tensorrt import Tensorrt
 from verify.errors import InputError
-from verify.sweep.record import SweepRecord, load
+from verify.sweep.record import SweepRecord, load, write
 from verify.tolerances import DEFAULT_FOLDER
 
 Cli = Callable[..., Any]
@@ -131,6 +132,8 @@ def test_shards_that_do_not_fit_are_refused(cli: Cli, tolerances: Path) -> None:
     first, second, third = _shards(cli, 3)
     half = Path(f".verify/sweep/{CASE}.2-of-2.json")
     assert cli("sweep", "--case", CASE, "--shard", "2/2").code == 0
+    whole = Path("whole.json")
+    assert cli("sweep", "--case", CASE, "--out", whole).code == 0
     other = "op-alone-fp16-reference"
     assert cli("sweep", "--case", other, "--shard", "2/3").code == 0
     foreign = Path(f".verify/sweep/{other}.2-of-3.json")
@@ -139,20 +142,28 @@ def test_shards_that_do_not_fit_are_refused(cli: Cli, tolerances: Path) -> None:
     model = _edited(second, "c.json", model="0" * 64)
     plan = _edited(second, "g.json", plan="0" * 64)
     numpy = _edited(second, "d.json", environment__numpy="1.0.0")
+    reason = "x" * 500
+    near, far = (
+        _edited(path, name, environment__engines__0__reason=reason + end)
+        for path, name, end in ((first, "h.json", " new"), (second, "i.json", " old"))
+    )
     limits = _edited(second, "e.json", limits="0" * 64)
     cut = _edited(second, "f.json", complete=False)
     for files, told in (
         ((first, second), "missing: units 42 to 63 of 64"),
         ((second, third), "missing: units 0 to 20 of 64"),
         ((first, third), "missing: units 21 to 41 of 64"),
-        ((first, second, third, third), "overlaps"),
-        ((first, second, half), "overlaps"),
+        ((first, second, third, third), f"overlaps {third}: units 42 to 63"),
+        ((first, second, half), f"overlaps {second}: units 32 to 41"),
+        ((whole, second), f"{second}: overlaps {whole}: units 21 to 41"),
         ((first, foreign, third), "another case"),
         ((first, newer, third), "another engine"),
         ((first, older_cpu, third), "another CPU instruction set"),
         ((first, model, third), "another model"),
         ((first, plan, third), "another plan"),
-        ((first, numpy, third), "another environment"),
+        ((first, numpy, third), f"another environment than {first}: numpy: 1.0.0, not 2."),
+        ((near, far, third), "x old, not ..."),
+        ((near, far, third), "another environment than .verify/sweep/h.json: engines.0.reason: "),
         ((first, limits, third), "another tolerances"),
         ((first, cut, third), "interrupted"),
     ):
@@ -241,6 +252,12 @@ def test_damaged_records_are_refused(cli: Cli) -> None:
         (["sweep", "--case", CASE, "--out", "file/x.json"], "file"),
         (["sweep", "--case", CASE, "--observe", "file/o.json"], "file/o.json"),
         (["sweep", "--case", CASE, "--observe", "file"], "not an observation"),
+        (["sweep", "--case", CASE, "--observe", "f.json"], "--observe f.json: a folder"),
+        (["sweep", "--case", CASE, "--observe", "/proc/o.json"], "--observe /proc/o.json: can't"),
+        (["sweep", "--case", CASE, "--out", "f.json"], "--out f.json: a folder"),
+        (["sweep", "--case", CASE, "--out", "o.json", "--observe", "./o.json"], "name another"),
+        (["sweep", "--case", CASE, "--out", "d", "--observe", f"d/{CASE}.json"], "name another"),
+        (["sweep", "--case", CASE, "--out", "in"], f"--out in/{CASE}.json: a folder"),
         (
             ["sweep", "--case", CASE, "--plans", "p"],
             "--plans: only for sweeps of the engine tensorrt",
@@ -259,8 +276,41 @@ def test_damaged_records_are_refused(cli: Cli) -> None:
 )
 def test_bad_input_is_one_line_and_exit_2(cli: Cli, words: list[str], told: str) -> None:
     Path("file").write_text("in the way")
+    Path("f.json").mkdir()
+    Path(f"in/{CASE}.json").mkdir(parents=True)
     _refused(cli(*words), told)
     assert Path("file").read_text() == "in the way"
+    assert not list(Path().rglob("findings"))
+    assert not [path for path in Path().rglob("*.json") if path.is_file()]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--observe", "f.json"], "--observe f.json: a folder"),
+        (["--observe", "/proc/o.json"], "--observe /proc/o.json: can't be written"),
+        (["--observe", "m.json"], "--observe m.json: the same file as a record"),
+        (["--observe", "sub/../two.json"], "--observe sub/../two.json: the same file as a record"),
+        (["--observe", "gpu.json"], "gpu.json: observed with engine 'tensorrt', not 'reference'"),
+        (["--observe", "damaged.json"], "damaged.json: not an observation"),
+        (["--out", "f.json"], "--out f.json: a folder"),
+        (["--out", "/proc/m.json"], "--out /proc/m.json: can't be written"),
+    ],
+)
+def test_a_merge_that_could_not_be_kept_is_not_begun(
+    cli: Cli, swept: Swept, words: list[str], told: str
+) -> None:
+    for name, first, end in (("one", 0, 32), ("two", 32, 64)):
+        span = {"first": first, "end": end}
+        Path(f"{name}.json").write_text(swept(CASE, **span).to_json())
+    Path("f.json").mkdir()
+    Path("sub").mkdir()
+    Path("damaged.json").write_text("{}")
+    shutil.copy(DEFAULT_FOLDER / "observed/tensorrt-8.6.0-nvidia-h200.json", "gpu.json")
+    before = {path: path.read_bytes() for path in Path().iterdir() if path.is_file()}
+    out = () if "--out" in words else ("--out", "m.json")
+    _refused(cli("merge", "one.json", "two.json", *out, *words), told)
+    assert {path: path.read_bytes() for path in Path().iterdir() if path.is_file()} == before
 
 
 def test_a_listed_refusal_is_skipped(cli: Cli) -> None:
@@ -325,6 +375,38 @@ def test_a_sample_is_observed_and_says_so(cli: Cli) -> None:
     assert observation.load(Path("o.json")).cases[CASE].inputs == 65536
 
 
+def test_what_a_sample_does_not_replace_is_said_to_stay(cli: Cli) -> None:
+    case = "op-chain-fp32-reference"
+    words = ("sweep", "--case", case, "--sample", "--observe", "o.json")
+    done = cli(*words)
+    assert done.code == 0, done.err
+    assert done.out.splitlines()[-1] == "1 KNOWN; observed 1 cases; in o.json"
+    data = json.loads(Path("o.json").read_text())
+    data["cases"][case]["inputs"] = 1 << 32
+    Path("o.json").write_text(json.dumps(data))
+    done = cli(*words)
+    told = "nothing written to o.json, which holds more inputs of all 1 cases"
+    assert done.out.splitlines()[-1] == f"1 KNOWN; {told}"
+    assert observation.load(Path("o.json")).cases[case].exhaustive
+
+
+def test_an_interrupted_sweep_replaces_no_fuller_record(tmp_path: Path, swept: Swept) -> None:
+    path, partial = tmp_path / "r.json", tmp_path / "r.partial.json"
+    whole, part, less = swept(CASE), swept(CASE, 0, 20), swept(CASE, 0, 10)
+    part, less = (record.model_copy(update={"complete": False}) for record in (part, less))
+    assert write(path, less) == write(path, part) == path, "more replaces less"
+    assert write(path, less) == partial
+    assert (path.read_text(), partial.read_text()) == (part.to_json(), less.to_json())
+    assert write(path, whole) == path, "all replaces a part"
+    assert write(path, part) == partial
+    assert (path.read_text(), partial.read_text()) == (whole.to_json(), part.to_json())
+    shard = swept(CASE, 0, 5)
+    assert write(path, shard) == path, "what was asked for and is finished replaces anything"
+    assert write(path, part) == partial
+    path.write_text("{}")
+    assert write(path, part) == path
+
+
 def _interrupted(folder: Path, seconds: float, *words: str) -> tuple[int, list[str]]:
     """Start a sweep, press Ctrl-C so long after its folder is there: exit code, standard error."""
     started = subprocess.Popen(
@@ -346,21 +428,32 @@ def _interrupted(folder: Path, seconds: float, *words: str) -> tuple[int, list[s
     return started.returncode, [line for line in errors.splitlines() if line]
 
 
-def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
+@pytest.mark.parametrize("before", ["", "a finished record"])
+def test_ctrl_c_keeps_what_is_done(tmp_path: Path, swept: Swept, before: str) -> None:
     case = "composed-alone-fp32-reference"
+    name = path = Path(f".verify/sweep/{case}.json")
+    if before:
+        before = swept(CASE).to_json()
+        (tmp_path / path).parent.mkdir(parents=True)
+        (tmp_path / path).write_text(before)
+        name = path.with_name(f"{case}.partial.json")
     for seconds in (3, 6, 12, 24):  # a busy machine takes its time to start the processes
         code, errors = _interrupted(tmp_path, seconds, "--case", case, "--observe", "o.json")
         assert code == 130
+        if errors == ["interrupted"]:  # while it started
+            continue
         assert len(errors) == 2, errors
         assert errors[1] == "interrupted"
         if not errors[0].startswith("nothing of"):
             break
-    assert errors[0].startswith("kept ")
-    record = load(tmp_path / f".verify/sweep/{case}.json")
+    record = load(tmp_path / name)
+    assert errors[0] == f"kept {record.coverage} inputs of {case} in {name}"
     assert not record.complete
     assert 0 < record.tally.inputs < 1 << 32
     assert record.tally.inputs == record.end * record.unit
     assert not (tmp_path / "o.json").exists(), "a part is no observation"
+    if before:
+        assert (tmp_path / path).read_text() == before
 
 
 def test_a_killed_sweep_leaves_no_process(tmp_path: Path) -> None:

@@ -248,6 +248,39 @@ def test_a_nan_among_finite_inputs_is_told_apart_from_the_worst() -> None:
     assert cells[2].startswith("52.01 ULP, 1 028 558 312 NaN or inf")
 
 
+@pytest.mark.parametrize("version", ["8", "7.2.1", "9.3.0", "12.0.1", "dev"])
+def test_a_version_that_the_suite_is_not_written_for_has_its_row(version: str) -> None:
+    odd = _gpu().model_copy(update={"version": version})
+    table = matrix({"a.json": _gpu(), "b.json": odd}, load())
+    rows = [line for line in table.splitlines() if "MishExact" in line]
+    (row,) = (row for row in rows if f"`tensorrt` {version}, NVIDIA H200" in row)
+    assert "8.542 ULP; all 65 536" in row
+    assert len(rows) == 2
+    for major in ("10", "11"):
+        assert f"| all | `tensorrt` {major}.x | not run |" in table
+    assert set(matrix({"a.json": _gpu()}, load()).splitlines()) < set(table.splitlines())
+
+
+def test_another_device_of_onnxruntime_has_its_row() -> None:
+    whole = observation.read_folder(DEFAULT_FOLDER / "observed")
+    (cpu,) = (seen for seen in whole.values() if seen.engine == "onnxruntime")
+    other = cpu.model_copy(update={"device": "ROCm"})
+    assert "`onnxruntime` 1.32.0, ROCm" in matrix({"a.json": cpu, "b.json": other}, load())
+
+
+def test_a_file_that_has_no_row_is_named(cli: Cli, tolerances: Path) -> None:
+    old = observation.load(DEFAULT_FOLDER / "observed/reference-onnx-1.23.2.json")
+    chain = old.model_copy(
+        update={"cases": {k: case for k, case in old.cases.items() if "-chain-" in k}}
+    )
+    observe(tolerances / "observed/alone.json", old)
+    observe(tolerances / "observed/chain.json", chain)
+    done = cli("observations", "--tolerances", tolerances)
+    assert done.code == 0
+    assert done.err == "chain.json: not in the table: no case of context alone\n"
+    assert "| `op` | `reference` 1.23.2, CPU | 52.01 ULP" in done.out
+
+
 def test_nothing_observed_is_not_run() -> None:
     rows = matrix({}, load()).splitlines()[2:]
     assert len(rows) == 7
@@ -266,6 +299,10 @@ def test_the_table_goes_between_its_marks_only(tmp_path: Path) -> None:
     assert path.read_text() == "nothing\n"
     with pytest.raises(InputError, match="can't be read"):
         write_readme(tmp_path / "none.md", "new\n")
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(InputError, match=r"README\.md: not UTF-8"):
+        write_readme(path, "new\n")
+    assert path.read_bytes() == b"\xff\xfe"
 
 
 def test_a_table_of_mutants_beside_observations_is_none(tmp_path: Path) -> None:

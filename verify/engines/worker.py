@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any
@@ -127,7 +128,13 @@ class Worker:
         self._process = context.Process(
             target=_serve, args=(theirs, self._environment, log, os.getpid()), daemon=True
         )
-        self._process.start()
+        resource_tracker.ensure_running()  # its own start would unblock the signal
+        # Ctrl-C reaches each process of a terminal; one that still imports would print a traceback.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self._process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         self.starts += 1
         atexit.register(self.close)
@@ -195,6 +202,7 @@ class Ahead:
 def _serve(pipe: Connection, environment: dict[str, str], log: str, parent: int) -> None:
     """The process' own loop; ends when the other side of the pipe is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # what native code starts is free
     if sys.platform == "linux":
         # Also a parent that is killed leaves nothing behind, whatever native code does here.
         with_us()

@@ -19,7 +19,7 @@ from verify.errors import InputError
 from verify.histogram import BUCKETS
 from verify.judge import KINDS
 from verify.oracle import expected
-from verify.record import Environment, Schema, Verdict, read_schema
+from verify.record import Environment, Schema, Verdict, read_schema, write_text
 from verify.sweep.checksum import checksum
 from verify.sweep.span import Span, unit_size, whole
 from verify.sweep.tally import FEW, Tally, merge
@@ -35,6 +35,7 @@ __all__ = [
     "load",
     "merge_records",
     "timing",
+    "write",
 ]
 
 
@@ -199,6 +200,27 @@ def load(path: Path) -> SweepRecord:
     return record
 
 
+def write(path: Path, record: SweepRecord) -> Path:
+    """Write a record; returns where it went.
+
+    What an interrupted sweep did replaces no finished record and none of more inputs: it goes
+    beside it, to ``NAME.partial.json``.
+    """
+    if not record.complete and _fuller(path, record):
+        path = path.with_name(f"{path.stem}.partial{path.suffix}")
+    write_text(path, record.to_json())
+    return path
+
+
+def _fuller(path: Path, record: SweepRecord) -> bool:
+    """Whether a file holds a finished record, or one of more inputs."""
+    try:
+        old = load(path)
+    except InputError:  # none, or a damaged one
+        return False
+    return old.complete or old.tally.inputs > record.tally.inputs
+
+
 def _damage(record: SweepRecord) -> str:
     """What a record says that can't be, empty if nothing; raises InputError for its case."""
     if len(record.environment.engines) != 1:
@@ -302,17 +324,16 @@ def merge_records(named: Sequence[tuple[str, SweepRecord]], limits: Limits) -> S
             )
         for what, of in _SAME:
             if of(record) != of(named[0][1]):
-                raise InputError(
-                    f"{name}: another {what} than {named[0][0]}: {_told(of(record))}, not "
-                    f"{_told(of(named[0][1]))}"
-                )
+                told = _apart(of(record), of(named[0][1]))
+                raise InputError(f"{name}: another {what} than {named[0][0]}: {told}")
         if record.limits != limits_digest(limits):
             raise InputError(f"{name}: other tolerances than {limits.source} has now; sweep again")
     ordered = sorted(named, key=lambda item: (item[1].first, item[1].end))
     reached, last = 0, ""
     for name, record in ordered:
         if record.first < reached:
-            raise InputError(f"{name}: overlaps {last}: units {record.first} to {reached - 1}")
+            both = f"units {record.first} to {min(record.end, reached) - 1}"
+            raise InputError(f"{name}: overlaps {last}: {both}")
         if record.first > reached:
             raise _missing(reached, record.first, record.units)
         reached, last = record.end, name
@@ -354,6 +375,39 @@ def _missing(first: int, end: int, units: int) -> InputError:
     return InputError(f"missing: units {first} to {end - 1} of {units} are in none of the shards")
 
 
-def _told(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= 120 else f"{text[:117]}..."
+def _apart(one: object, other: object) -> str:
+    """What differs between two values, by field where they have fields."""
+    ours, theirs = _fields(one), _fields(other)
+    if ours.keys() != theirs.keys():
+        ours, theirs = {"": one}, {"": other}
+    pairs = {key: (str(ours[key]), str(theirs[key])) for key in ours if ours[key] != theirs[key]}
+    return "; ".join(
+        f"{key}{': ' if key else ''}{_cut(a, b)}, not {_cut(b, a)}" for key, (a, b) in pairs.items()
+    )
+
+
+def _fields(value: object, key: str = "") -> dict[str, object]:
+    """The innermost values of a part of a record, by their dotted names."""
+    if isinstance(value, Schema):
+        inner = {name: getattr(value, name) for name in type(value).model_fields}
+    elif isinstance(value, tuple) and value and all(isinstance(item, Schema) for item in value):
+        inner = {str(i): item for i, item in enumerate(value)}
+    else:
+        return {key: value}
+    found: dict[str, object] = {}
+    for name, item in inner.items():
+        found |= _fields(item, f"{key}.{name}" if key else name)
+    return found
+
+
+_SHOWN = 120  # characters of a value; the first that differs is among them
+
+
+def _cut(text: str, other: str) -> str:
+    if len(text) <= _SHOWN:
+        return text
+    pairs = enumerate(zip(text, other, strict=False))
+    same = next((i for i, (a, b) in pairs if a != b), min(len(text), len(other)))
+    start = max(0, same - _SHOWN // 2)
+    end = start + _SHOWN
+    return f"{'...' if start else ''}{text[start:end]}{'...' if end < len(text) else ''}"
