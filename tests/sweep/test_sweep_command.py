@@ -160,7 +160,7 @@ def test_shards_that_do_not_fit_are_refused(cli: Cli, tolerances: Path) -> None:
         ((first, newer, third), "another engine"),
         ((first, older_cpu, third), "another CPU instruction set"),
         ((first, model, third), "another model"),
-        ((first, plan, third), "another plan"),
+        ((first, plan, third), "one --plans DIR"),
         ((first, numpy, third), f"another environment than {first}: numpy: 1.0.0, not 2."),
         ((near, far, third), "x old, not ..."),
         ((near, far, third), "another environment than .verify/sweep/h.json: engines.0.reason: "),

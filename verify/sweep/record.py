@@ -325,6 +325,8 @@ def merge_records(named: Sequence[tuple[str, SweepRecord]], limits: Limits) -> S
         for what, of in _SAME:
             if of(record) != of(named[0][1]):
                 told = _apart(of(record), of(named[0][1]))
+                # Two builds of the same layers need not be the same plan.
+                told += "; sweep all shards with one --plans DIR" if what == "plan" else ""
                 raise InputError(f"{name}: another {what} than {named[0][0]}: {told}")
         if record.limits != limits_digest(limits):
             raise InputError(f"{name}: other tolerances than {limits.source} has now; sweep again")
