@@ -24,6 +24,7 @@ from verify.engines import Status
 from verify.errors import InputError
 from verify.findings import Finding
 from verify.judge import BandResult, Point
+from verify.precision import Precision
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -41,6 +42,7 @@ __all__ = [
     "environment",
     "finding_record",
     "load",
+    "misfit",
     "read_schema",
     "write_text",
 ]
@@ -98,6 +100,16 @@ class WorstRecord(Schema):
             actual_bits=point.actual_bits,
             error_ulp=point.error_ulp,
         )
+
+
+def misfit(points: Iterable[WorstRecord | None], precision: Precision) -> str:
+    """The first bits that no value of ``precision`` has, empty if there are none."""
+    width = precision.total_bits
+    for point in points:
+        for bits in () if point is None else (point.x_bits, point.actual_bits):
+            if int(bits, 16) >> width:
+                return f"{bits} in {precision.name}, which has {width} bits"
+    return ""
 
 
 class BandRecord(Schema):

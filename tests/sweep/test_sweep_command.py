@@ -228,11 +228,12 @@ def test_damaged_records_are_refused(cli: Cli) -> None:
         ("end.json", {"end": 63}),
         ("bucket.json", {"tally__bands__0__histogram": histogram}),
         ("samples.json", {"tally__bands__0__samples": 1}),
+        ("seconds.json", {"timing__seconds": -1e308}),
         ("case.json", {"case": "gelu-alone-fp16-reference"}),
     ):
         _edited(path, name, **changes).rename(name)
     for name in ("cut", "empty", "binary", "list", "unknown", "version", "digest", "few", "units",
-                 "end", "bucket", "samples", "case", "absent"):  # fmt: skip
+                 "end", "bucket", "samples", "seconds", "case", "absent"):  # fmt: skip
         _refused(cli("merge", f"{name}.json"), "" if name == "case" else f"{name}.json")
         _refused(cli("diff", path, f"{name}.json"), "" if name == "case" else f"{name}.json")
 

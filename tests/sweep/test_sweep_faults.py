@@ -57,6 +57,18 @@ def _no_deviations(data: dict[str, Any]) -> None:
     data["verdict"] = "PASS"
 
 
+def _wide(part: str, *keys: str | int, bits: str = "x_bits") -> Callable[[dict[str, Any]], None]:
+    """Give a point of the last ``part`` that has one bits that are too wide."""
+
+    def change(data: dict[str, Any]) -> None:
+        point = [item for item in data["tally"][part] if item[keys[0]]][-1]
+        for key in keys:
+            point = point[key]
+        point[bits] = "0x1ffff"
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("wrong", "change", "told"),
     [
@@ -73,6 +85,11 @@ def _no_deviations(data: dict[str, Any]) -> None:
         ("one-input-wrong", lambda data: data["tally"].update(breaches=[]), "accepted"),
         ("one-input-wrong", lambda data: data["tally"]["bands"][0].update(breaches=-1), "negative"),
         ("one-input-wrong", lambda data: data.update(verdict="KNOWN"), "verdict KNOWN"),
+        ("one-input-wrong", _wide("breaches", "first", 0), "0x1ffff in fp16"),
+        ("one-input-wrong", _wide("breaches", "worst", 0, bits="actual_bits"), "0x1ffff in fp16"),
+        ("", _wide("bands", "worst"), "0x1ffff in fp16"),
+        ("", _wide("bands", "outside"), "0x1ffff in fp16"),
+        ("", _wide("deviations", "worst"), "0x1ffff in fp16"),
     ],
 )
 def test_what_a_record_says_twice_must_agree(

@@ -7,10 +7,10 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import FiniteFloat
+from pydantic import Field, FiniteFloat
 
 from verify.bands import BANDS
 from verify.cases import Case, parse
@@ -19,7 +19,7 @@ from verify.errors import InputError
 from verify.histogram import BUCKETS
 from verify.judge import KINDS
 from verify.oracle import expected
-from verify.record import Environment, Schema, Verdict, read_schema, write_text
+from verify.record import Environment, Schema, Verdict, misfit, read_schema, write_text
 from verify.sweep.checksum import checksum
 from verify.sweep.span import Span, unit_size, whole
 from verify.sweep.tally import FEW, Tally, merge
@@ -39,6 +39,9 @@ __all__ = [
 ]
 
 
+_NotNegative = Annotated[FiniteFloat, Field(ge=0)]
+
+
 class Timing(Schema):
     """When and how fast: all that differs between two runs of the same sweep.
 
@@ -48,10 +51,10 @@ class Timing(Schema):
     """
 
     date: str
-    seconds: FiniteFloat
-    engine_seconds: FiniteFloat
-    inputs_per_second: FiniteFloat
-    ratio: FiniteFloat
+    seconds: _NotNegative
+    engine_seconds: _NotNegative
+    inputs_per_second: _NotNegative
+    ratio: _NotNegative
 
 
 class PluginRecord(Schema):
@@ -285,6 +288,12 @@ def _damaged_tally(tally: Tally, case: Case) -> str:
         accepted[key] -= breach.count
         if accepted[key] < 0:
             return f"more breaches of {' '.join(key)} than inputs beyond its limit"
+    points = [point for band in tally.bands for point in (band.worst, band.outside)]
+    points += [point for breach in tally.breaches for point in (*breach.first, *breach.worst)]
+    points += [deviation.worst for deviation in tally.deviations]
+    fault = misfit(points, case.precision)
+    if fault:
+        return fault
     # An input counts once for its deviation, in however many outputs it deviates.
     counted = sum(deviation.count for deviation in tally.deviations)
     for output in outputs:
