@@ -26,6 +26,12 @@ _MACHINES = {"EM_X86_64": "x86_64", "EM_AARCH64": "aarch64"}
 # TensorRT's own functions that a plugin may leave to whoever loads it.
 _FROM_TENSORRT = ("getPluginRegistry", "getLogger", "getInferLibVersion")
 
+# pyelftools has its own exception for some damage, and trips over the rest.
+_DAMAGED = (
+    ELFError, ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError,
+    RecursionError, TypeError, ValueError,
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Linked:
@@ -95,8 +101,7 @@ def read(path: Path, option: str = "--plugin") -> Library:
         raise InputError(f"{option} {path}: can't be read: {error.strerror}") from None
     except InputError:
         raise
-    except (ELFError, ValueError, KeyError, AttributeError, TypeError, UnicodeDecodeError) as error:
-        # pyelftools has its own exception for some damage, and trips over the rest.
+    except _DAMAGED as error:
         raise InputError(f"{option} {path}: a damaged ELF file ({error})") from None
 
 

@@ -84,6 +84,21 @@ def test_a_library_for_another_machine_is_refused(build: Build) -> None:
     assert "EM_MIPS" in refused(path)
 
 
+def test_every_field_of_the_section_headers_may_be_damaged(linked: Callable[[str], Path]) -> None:
+    path = linked("libnvinfer.so.8")
+    data = path.read_bytes()
+    sections, size = struct.unpack_from("<Q", data, 40)[0], 64  # e_shoff; of one Elf64_Shdr
+    refusals = set()
+    for offset in range(sections, sections + size * struct.unpack_from("<H", data, 60)[0], 4):
+        for value in (0, 1, 4, 1 << 20, (1 << 32) - 1):
+            path.write_bytes(data[:offset] + struct.pack("<I", value) + data[offset + 4 :])
+            try:
+                read(path)
+            except InputError as error:
+                refusals.add(str(error))
+    assert len(refusals) > 5
+
+
 def test_an_object_file_and_a_damaged_library_are_refused(build: Build, tmp_path: Path) -> None:
     relocatable = build("object", "int f(void) { return 1; }", "-c")
     assert "not a shared library (ET_REL)" in refused(relocatable)
