@@ -46,6 +46,21 @@ def test_a_failed_build_leaves_no_plan(tmp_path: Path) -> None:
     assert shared(tmp_path, "a", lambda: b"2") == b"2"
 
 
+def test_what_a_build_can_not_do_is_not_the_folders_fault(tmp_path: Path) -> None:
+    def fails() -> bytes:
+        raise FileNotFoundError(2, "No such file", "libnvinfer_builder_resource.so")
+
+    with pytest.raises(FileNotFoundError, match="builder_resource"):
+        shared(tmp_path, "a", fails)
+    assert shared(tmp_path, "a", lambda: b"2") == b"2"
+
+
+def test_a_plan_that_is_no_file_is_told_in_one_line(tmp_path: Path) -> None:
+    path_of(tmp_path, "a").mkdir()
+    with pytest.raises(InputError, match=r"--plans .*: can't be used: Is a directory"):
+        shared(tmp_path, "a", lambda: b"")
+
+
 def test_a_file_in_the_way_is_told_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"--plans .*file: can't be used: "):

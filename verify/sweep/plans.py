@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock
@@ -24,19 +25,36 @@ def shared(folder: Path, key: str, build: Callable[[], bytes]) -> bytes:
     Raises InputError where the folder can't be used, and what ``build`` raises.
     """
     path = path_of(folder, key)
-    temporary = path.with_suffix(".part")
-    try:
+    lock = FileLock(path.with_suffix(".lock"))
+    with _usable(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_suffix(".lock")):
+        lock.acquire()
+    try:
+        with _usable(folder):
             if path.exists():
                 return path.read_bytes()
-            plan = build()
-            try:
-                temporary.write_bytes(plan)
-                temporary.replace(path)
-            except BaseException:
-                temporary.unlink(missing_ok=True)
-                raise
-            return plan
+        plan = build()  # what goes wrong in here is not the folder's fault
+        with _usable(folder):
+            _write(path, plan)
+        return plan
+    finally:
+        lock.release()
+
+
+def _write(path: Path, plan: bytes) -> None:
+    temporary = path.with_suffix(".part")
+    try:
+        temporary.write_bytes(plan)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def _usable(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
-        raise InputError(f"--plans {folder}: can't be used: {error.strerror}") from None
+        told = error.strerror or error
+        raise InputError(f"--plans {folder}: can't be used: {told}") from None
