@@ -21,8 +21,8 @@ __all__ = ["Plumbing", "groups"]
 _START = 180.0  # seconds for CUDA and TensorRT; the first start on a machine reads gigabytes
 _LOAD = 60.0  # seconds to load a library
 _END = 60.0  # seconds for a process to end by itself
-# Seconds for a check once another has hung: who hangs once will again, and a check takes a few.
-_AFTER_A_HANG = 20.0
+# Who hangs once will again: then a check has this share of its time, and these seconds at least.
+_AFTER_A_HANG, _LEAST = 0.2, 20.0
 
 
 def groups() -> int:
@@ -196,7 +196,9 @@ class Plumbing:
         return answer
 
     def _seconds(self, check: Check) -> float:
-        return min(check.seconds, _AFTER_A_HANG) if self._hung else check.seconds
+        if not self._hung:
+            return check.seconds
+        return min(check.seconds, max(_AFTER_A_HANG * check.seconds, _LEAST))
 
     def _ready(self, worker: Worker, subject: Subject, *, loads: bool) -> Answer | None:
         """Start the worker's process where there is none; what went wrong with that."""
