@@ -28,7 +28,7 @@ from verify.errors import InputError
 from verify.findings import Finding, from_judgement, number
 from verify.histogram import EDGES
 from verify.judge import Judgement, VacuousError
-from verify.record import check_target, environment, write_text
+from verify.record import check_target, environment
 from verify.run import model_of
 from verify.sample_observation import no_limits, observe_sample
 from verify.samples import sample
@@ -297,16 +297,13 @@ def _swept(job: _Job, runner: Executor, case: Case, bar: _Bar) -> _Result:
     if unlimited and ended is None:
         told = _speed(backend, record) if isinstance(backend, Device) else ""
         return _Result(case, "ERROR", unlimited, measured=_observation(record), speed=told)
+    kept = f"nothing of {case.id} was done"
     if record.tally.inputs:
-        path = records.write(path, record)
+        path, holds = records.write(path, record)
+        kept = f"kept {record.coverage} inputs of {case.id} in {path}"
+        kept = kept if holds else f"{path} holds more than these {record.coverage} inputs and stays"
     if isinstance(ended, KeyboardInterrupt):
-        Console(stderr=True).print(
-            f"kept {record.coverage} inputs of {case.id} in {path}"
-            if record.tally.inputs
-            else f"nothing of {case.id} was done",
-            highlight=False,
-            soft_wrap=True,
-        )
+        Console(stderr=True).print(kept, highlight=False, soft_wrap=True)
         raise KeyboardInterrupt
     findings = found.findings(case, record, limits)
     folder = job.folder / "findings"
@@ -326,7 +323,7 @@ def _swept(job: _Job, runner: Executor, case: Case, bar: _Bar) -> _Result:
             raise
         # The engine is broken: what it did wrong before is told without a replay.
     if ended is not None:
-        why = f"{_words(ended)}, after {record.coverage} inputs, kept in {path}"
+        why = f"{_words(ended)}, after {record.coverage} inputs; {kept}"
         reason = "; ".join(filter(None, (_reason(record), why)))
         return _Result(case, record.verdict, reason, record, findings)
     return _Result(
@@ -403,15 +400,20 @@ def merge(
         check_target(observe, f"--observe {observe}")
         (ours,) = record.environment.engines
         observations.agree(observe, ours, record.environment.cpu, record.plugin)
-    write_text(path, record.to_json())
+    records.write(path, record)
+    where = f"record in {path}"
+    if observe:
+        stayed = observations.observe(observe, _observation(record))
+        where += f"; {observations.told(observe, 1, len(stayed))}"
     console = Console()
-    findings = _replayed(case, record, limits, path.parent / "findings", tolerances)
+    try:
+        findings = _replayed(case, record, limits, path.parent / "findings", tolerances)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"before the findings were told; {where}") from None
     result = _Result(case, record.verdict, _reason(record), record, findings)
     _print(console, [result])
     report.print_findings(console, findings)
-    console.print(f"record in {path}", highlight=False, soft_wrap=True)
-    if observe:
-        observations.observe(observe, _observation(record))
+    console.print(where, highlight=False, soft_wrap=True)
     return _exit_code([result])
 
 
@@ -426,14 +428,17 @@ def _replayed(
     findings = found.findings(case, record, limits)
     if not findings:
         return []
+    (ours,) = record.environment.engines
+    os.environ[PROVIDER_VARIABLE] = "cuda" if ours.device.startswith("CUDA") else "cpu"
     runner, model = engine(case.engine), model_of(case)
     status = runner.status()
-    version = record.environment.version_of(case.engine)
     options: tuple[str, ...] = ()
     if record.plugin is not None:
         options, why = ("--plugin", record.plugin.library), "a merge has no library"
-    elif not isinstance(runner, Executor) or not status.executes or status.version != version:
-        why = f"{case.engine} {version} does not execute here"
+    elif not isinstance(runner, Executor) or not status.executes or status.version != ours.version:
+        why = f"{ours.engine} {ours.version} does not execute here"
+    elif status.device != ours.device:
+        why = f"{ours.device} is not here"
     elif hashlib.sha256(model).hexdigest() != record.model:
         why = "the model is another one now"
     else:

@@ -85,9 +85,14 @@ def test_merged_shards_are_the_unsharded_record(cli: Cli, case: str, count: int)
     assert one.checksum == other.checksum
 
 
-def test_shards_with_findings_merge_to_the_same_findings(cli: Cli, tolerances: Path) -> None:
+def _tighten(tolerances: Path) -> None:
+    """Allow composed layers less in the well than they need."""
     path = tolerances / "fp16.toml"
     path.write_text(path.read_text().replace('"well" = 2.0', '"well" = 1.25'))
+
+
+def test_shards_with_findings_merge_to_the_same_findings(cli: Cli, tolerances: Path) -> None:
+    _tighten(tolerances)
     words = ("--case", CASE, "--tolerances", tolerances)
     codes = [cli("sweep", *words, "--shard", f"{i}/2").code for i in (1, 2)]
     assert codes == [0, 1], "the well has negative x, which is in the second half"
@@ -395,17 +400,70 @@ def test_an_interrupted_sweep_replaces_no_fuller_record(tmp_path: Path, swept: S
     path, partial = tmp_path / "r.json", tmp_path / "r.partial.json"
     whole, part, less = swept(CASE), swept(CASE, 0, 20), swept(CASE, 0, 10)
     part, less = (record.model_copy(update={"complete": False}) for record in (part, less))
-    assert write(path, less) == write(path, part) == path, "more replaces less"
-    assert write(path, less) == partial
+    assert write(path, less) == write(path, part) == (path, True), "more replaces less"
+    assert write(path, less) == (partial, True)
     assert (path.read_text(), partial.read_text()) == (part.to_json(), less.to_json())
-    assert write(path, whole) == path, "all replaces a part"
-    assert write(path, part) == partial
+    partial.write_text(part.to_json())
+    assert write(path, less) == (partial, False), "less replaces more nowhere"
+    assert partial.read_text() == part.to_json()
+    assert write(path, whole) == (path, True), "all replaces a part"
+    assert not partial.exists(), "a part of what is finished is of no use"
+    assert write(path, part) == (partial, True)
     assert (path.read_text(), partial.read_text()) == (whole.to_json(), part.to_json())
     shard = swept(CASE, 0, 5)
-    assert write(path, shard) == path, "what was asked for and is finished replaces anything"
-    assert write(path, part) == partial
+    assert write(path, shard) == (path, True), "what was asked for and is finished replaces all"
+    assert partial.read_text() == part.to_json(), "of more than the shard"
+    assert write(path, part) == (partial, True)
     path.write_text("{}")
-    assert write(path, part) == path
+    assert write(path, part) == (path, True)
+
+
+def test_a_finished_sweep_takes_away_its_own_part_only(tmp_path: Path, swept: Swept) -> None:
+    path, partial = tmp_path / "r.json", tmp_path / "r.partial.json"
+    whole = swept(CASE)
+    other = swept("op-alone-fp16-reference", 0, 5).model_copy(update={"complete": False})
+    for text in ("{}", "mine", other.to_json(), whole.to_json()):
+        partial.write_text(text)
+        assert write(path, whole) == (path, True)
+        assert partial.read_text() == text
+
+
+def test_ctrl_c_during_a_merges_replays_loses_nothing(
+    cli: Cli, tolerances: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _tighten(tolerances)
+    words = ("--tolerances", tolerances)
+    cli("sweep", "--case", CASE, *words, "--out", "w.json")
+
+    def pressed(*given: object, **options: object) -> object:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("verify.sweep.findings.store", pressed)
+    done = cli("merge", "w.json", *words, "--out", "m.json", "--observe", "o.json")
+    assert done.code == 130
+    assert done.err.splitlines()[-1] == (
+        "interrupted before the findings were told; record in m.json; observed 1 cases; in o.json"
+    )
+    assert _timeless(Path("m.json")) == _timeless(Path("w.json"))
+    assert observation.load(Path("o.json")).cases[CASE].exhaustive
+
+
+def test_a_merge_of_another_provider_says_so(cli: Cli, tolerances: Path) -> None:
+    path = tolerances / "fp16.toml"
+    path.write_text(path.read_text().replace('"well" = 0.51', '"well" = 0.4'))
+    words = ("--tolerances", tolerances)
+    case = "composed-alone-fp16-onnxruntime"
+    assert cli("sweep", "--case", case, *words, "--out", "w.json").code == 1
+    cuda = _edited(Path("w.json"), "c.json", environment__engines__0__device="CUDA, NVIDIA H200")
+    done = cli("merge", cuda, *words, "--out", "m.json")
+    assert done.code == 1, done.err
+    assert "NOT REPRODUCED" not in done.out
+    assert f"sweep --case {case} --tolerances {tolerances} --ort-provider cuda" in done.out
+    assert "not executed: " in done.out
+    done = cli("merge", "w.json", *words, "--out", "m.json")
+    assert done.code == 1, done.err
+    assert "--ort-provider" not in done.out
+    assert "not executed" not in done.out
 
 
 def _interrupted(folder: Path, seconds: float, *words: str) -> tuple[int, list[str]]:

@@ -203,25 +203,42 @@ def load(path: Path) -> SweepRecord:
     return record
 
 
-def write(path: Path, record: SweepRecord) -> Path:
-    """Write a record; returns where it went.
+def write(path: Path, record: SweepRecord) -> tuple[Path, bool]:
+    """Write a record; returns where it went, or the file that it can't replace, and which.
 
     What an interrupted sweep did replaces no finished record and none of more inputs: it goes
-    beside it, to ``NAME.partial.json``.
+    beside it, to ``NAME.partial.json``, which goes away when the sweep is finished.
     """
+    beside = path.with_name(f"{path.stem}.partial{path.suffix}")
     if not record.complete and _fuller(path, record):
-        path = path.with_name(f"{path.stem}.partial{path.suffix}")
+        path = beside
+        if _fuller(path, record):
+            return path, False
     write_text(path, record.to_json())
-    return path
+    if record.complete and _superseded(beside, record):
+        beside.unlink()
+    return path, True
 
 
 def _fuller(path: Path, record: SweepRecord) -> bool:
     """Whether a file holds a finished record, or one of more inputs."""
-    try:
-        old = load(path)
-    except InputError:  # none, or a damaged one
+    old = _old(path)
+    return old is not None and (old.complete or old.tally.inputs > record.tally.inputs)
+
+
+def _superseded(path: Path, record: SweepRecord) -> bool:
+    """Whether a file holds what was left of an interrupted sweep of the same units."""
+    old = _old(path)
+    if old is None or old.complete or old.case != record.case:
         return False
-    return old.complete or old.tally.inputs > record.tally.inputs
+    return record.first <= old.first and old.end <= record.end
+
+
+def _old(path: Path) -> SweepRecord | None:
+    try:
+        return load(path)
+    except InputError:  # none, or a damaged one
+        return None
 
 
 def _damage(record: SweepRecord) -> str:
