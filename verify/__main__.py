@@ -293,7 +293,7 @@ def gate(**options: Any) -> None:
     "--plans",
     type=_path,
     metavar="DIR",
-    help="Keep TensorRT's plans here and find them again, so that shards share them.",
+    help="Keep TensorRT's plans of the context alone here, so that shards share them.",
 )
 @click.option(
     "--sample", is_flag=True, help="Observe `run`'s sample instead of all inputs; no record."

@@ -147,8 +147,9 @@ def sweep_cases(
     if observe and len({case.engine for case in selected}) > 1:
         raise InputError(f"--observe {observe}: a file is of one engine; give --engine")
     os.environ[PROVIDER_VARIABLE] = ort_provider
-    if plans and (sample or not any(case.engine == "tensorrt" for case in selected)):
-        raise InputError("--plans: only for sweeps of the engine tensorrt; no other builds plans")
+    kept = [case for case in selected if case.engine == "tensorrt" and case.context == "alone"]
+    if plans and (sample or not kept):
+        raise InputError("--plans: only for sweeps of the engine tensorrt in the context alone")
     asked = bool(precisions or cases)
     job = _Job(load(tolerances), tolerances, shard, out, observe, asked=asked, plans=plans)
     for case in selected:

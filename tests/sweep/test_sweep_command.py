@@ -15,10 +15,12 @@ from typing import Any
 import pytest
 
 from verify import observation
+from verify.cases import parse
 from verify.engines.tensorrt import Tensorrt
 from verify.errors import InputError
-from verify.sweep.record import SweepRecord, load, write
+from verify.sweep.record import SweepRecord, limits_digest, load, merge_records, write
 from verify.tolerances import DEFAULT_FOLDER
+from verify.tolerances import load as load_tolerances
 
 Cli = Callable[..., Any]
 Swept = Callable[..., SweepRecord]
@@ -83,6 +85,28 @@ def test_merged_shards_are_the_unsharded_record(cli: Cli, case: str, count: int)
     for band, same in zip(one.bands, other.bands, strict=True):
         assert band.model_dump_json() == same.model_dump_json()
     assert one.checksum == other.checksum
+
+
+def test_shards_of_unknown_plans_do_not_merge(swept: Swept) -> None:
+    case = "op-chain-fp16-tensorrt"
+    limits = load_tolerances().limits(parse(case), "8.6.0")
+    named = [
+        (
+            f"{first}.json",
+            swept("op-chain-fp16-reference", first, first + 32).model_copy(
+                update={"case": case, "limits": limits_digest(limits)}
+            ),
+        )
+        for first in (0, 32)
+    ]
+    with pytest.raises(InputError, match=r"0\.json: no plan is kept of the context chain"):
+        merge_records(named, limits)
+    same = [(name, record.model_copy(update={"plan": "0" * 64})) for name, record in named]
+    assert merge_records(same, limits).exhaustive
+    whole = swept("op-chain-fp16-reference").model_copy(
+        update={"case": case, "limits": limits_digest(limits)}
+    )
+    assert merge_records([("whole.json", whole)], limits).exhaustive
 
 
 def _tighten(tolerances: Path) -> None:
@@ -267,6 +291,10 @@ def test_damaged_records_are_refused(cli: Cli) -> None:
         (
             ["sweep", "--case", CASE, "--plans", "p"],
             "--plans: only for sweeps of the engine tensorrt",
+        ),
+        (
+            ["sweep", "--case", "op-chain-fp16-tensorrt", "--plans", "p"],
+            "--plans: only for sweeps of the engine tensorrt in the context alone",
         ),
         (["sweep", "--case", CASE, "--observe", "o.json", "--shard", "1/2"], "merge"),
         (["sweep", "--precision", "bf16", "--observe", "o.json"], "one engine"),

@@ -341,7 +341,8 @@ def merge_records(named: Sequence[tuple[str, SweepRecord]], limits: Limits) -> S
     """Merge shards, with their names for messages: the record of the sweep that they divide.
 
     Raises InputError for an interrupted shard, for one of another case, model, engine,
-    environment or tolerances (``limits`` included), and where they overlap or leave a gap.
+    environment or tolerances (``limits`` included), where they overlap or leave a gap, and for
+    shards of TensorRT's whose plan is not known.
     """
     for name, record in named:
         if not record.complete:
@@ -356,6 +357,12 @@ def merge_records(named: Sequence[tuple[str, SweepRecord]], limits: Limits) -> S
                 raise InputError(f"{name}: another {what} than {named[0][0]}: {told}")
         if record.limits != limits_digest(limits):
             raise InputError(f"{name}: other tolerances than {limits.source} has now; sweep again")
+    name, record = named[0]
+    if len(named) > 1 and parse(record.case).engine == "tensorrt" and not record.plan:
+        raise InputError(
+            f"{name}: no plan is kept of the context {parse(record.case).context}, and each shard "
+            "has another; sweep all units at once"
+        )
     ordered = sorted(named, key=lambda item: (item[1].first, item[1].end))
     reached, last = 0, ""
     for name, record in ordered:
