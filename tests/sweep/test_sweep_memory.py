@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,12 +12,13 @@ from verify.cases import parse
 from verify.engines import EngineFailure
 from verify.engines.tensorrt import Tensorrt
 from verify.engines.version import Strategy, strategy
+from verify.errors import InputError
 from verify.run import model_of
 from verify.sample_observation import no_limits
 from verify.sweep import device as devices
 from verify.sweep import gpu
 from verify.sweep.device import Device
-from verify.sweep.gpu import OutOfMemory, Ready, Setup
+from verify.sweep.gpu import OutOfMemory, Ready, Setup, unread
 
 CASE = parse("composed-alone-fp32-tensorrt")
 
@@ -63,6 +65,31 @@ def test_no_memory_at_all_is_told_in_one_line() -> None:
     with pytest.raises(EngineFailure, match="for the smallest chunks too"):
         Device(runner, CASE, model_of(CASE), no_limits("alone"))
     assert tuple(runner.tried) == devices.sizes(CASE.precision)
+
+
+@pytest.mark.parametrize(
+    ("words", "short", "kind"),
+    [
+        ("Could not deserialize engine. See log for details.", True, OutOfMemory),
+        (
+            "[E] 2: OutOfMemory (no further information)",
+            False,
+            OutOfMemory,
+        ),
+        (
+            "[E] 1: Serialization assertion magicTagRead failed",
+            False,
+            InputError,
+        ),
+    ],
+)
+def test_a_kept_plan_is_not_blamed_for_a_full_gpu(
+    words: str, short: bool, kind: type[Exception]
+) -> None:
+    error = unread(Path("plans/key.plan"), "8.6.0", words, short=short)
+    assert isinstance(error, kind)
+    if kind is InputError:
+        assert str(error).startswith("plans/key.plan: no plan that TensorRT 8.6.0 can read here")
 
 
 def test_another_failure_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:

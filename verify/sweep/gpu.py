@@ -61,6 +61,7 @@ __all__ = [
     "prepare",
     "settled",
     "start",
+    "unread",
 ]
 
 _THREADS = 256
@@ -516,14 +517,23 @@ def _planned(setup: Setup) -> tuple[Any, bytes]:
     if setup.library is not None:
         key = hashlib.sha256(key.encode() + setup.library.path.read_bytes()).hexdigest()
     plan = shared(Path(setup.plans), key, build)
+    said = io.StringIO()
     try:
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
             return EngineFromBytes(plan)(), plan
-    except PolygraphyException:
-        path = path_of(Path(setup.plans), key)
-        raise InputError(
-            f"{path}: no plan that TensorRT {tensorrt.__version__} can read here; delete it"
-        ) from None
+    except PolygraphyException as error:
+        path, words = path_of(Path(setup.plans), key), f"{error} {said.getvalue()}"
+        raise unread(path, tensorrt.__version__, words, short=_short(setup)) from None
+
+
+def unread(path: Path, version: str, words: str, *, short: bool) -> Exception:
+    """What to raise where TensorRT does not read a kept plan and says ``words``.
+
+    ``short``: whether the GPU has too little memory now, of which its words need not tell.
+    """
+    if short or _NO_MEMORY.search(words):
+        return OutOfMemory("the GPU is out of memory")
+    return InputError(f"{path}: no plan that TensorRT {version} can read here; delete it")
 
 
 def prepare(setup: Setup) -> Ready:
