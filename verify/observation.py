@@ -13,12 +13,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 from filelock import FileLock
 
 from verify.bands import BANDS
-from verify.cases import parse
+from verify.cases import Case, parse
 from verify.errors import InputError
 from verify.histogram import BUCKETS
+from verify.oracle import expected
 from verify.record import (
     Count,
     EngineRecord,
@@ -26,11 +28,13 @@ from verify.record import (
     Number,
     Schema,
     WorstRecord,
+    misfit,
     read_schema,
     write_text,
 )
 from verify.sweep.record import PluginRecord as PluginObservation
 from verify.sweep.tally import Tally
+from verify.tolerances import RESULTS
 
 __all__ = [
     "AcceptedObservation",
@@ -270,17 +274,40 @@ def told(path: Path, measured: int, stayed: int) -> str:
 def load(path: Path) -> Observation:
     """Read a file; raise InputError, in one line, for a missing or damaged one."""
     observation = read_schema(path, Observation, "an observation")
-    for case_id, case in observation.cases.items():
+    for case_id, observed in observation.cases.items():
         try:
-            engine = parse(case_id).engine
+            case = parse(case_id)
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
-        if engine != observation.engine:
+        if case.engine != observation.engine:
             raise InputError(f"{path}: {case_id} is no case of {observation.engine}")
-        for band in case.bands:
-            if band.band not in BANDS or len(band.histogram) != BUCKETS:
-                raise InputError(f"{path}: damaged: band {band.band!r} of {case_id}")
+        fault = _damage(observed, case)
+        if fault:
+            raise InputError(f"{path}: damaged: {case_id}: {fault}")
     return observation
+
+
+def _damage(observed: CaseObservation, case: Case) -> str:
+    """What an observation says of a case that can't be, empty if nothing."""
+    total = 1 << case.precision.total_bits
+    if observed.total != total or observed.inputs > total:
+        return f"{observed.inputs} of {observed.total} inputs; there are {total}"
+    one = case.precision.round(np.zeros(1))
+    outputs = [view.label for view in expected(case.context, one, case.precision)]
+    seen = set[tuple[str, str, str]]()
+    for band in observed.bands:
+        key = (band.output, band.band, band.result)
+        known = band.output in outputs and band.band in BANDS and band.result in RESULTS
+        if key in seen or not known:
+            return f"an unknown band, or one twice: {' '.join(key)}"
+        seen.add(key)
+        counts = band.histogram
+        if len(counts) != BUCKETS or min(counts) < 0 or sum(counts) != band.samples:
+            return f"the histogram of {' '.join(key)} has not {BUCKETS} counts of its samples"
+        if band.nan + band.inf + band.sign > band.samples or not band.samples:
+            return f"more results are wrong than there are in {' '.join(key)}"
+    points = [point for band in observed.bands for point in (band.worst, band.outside)]
+    return misfit([*points, *(accepted.worst for accepted in observed.accepted)], case.precision)
 
 
 def read_folder(folder: Path) -> dict[str, Observation]:

@@ -281,6 +281,38 @@ def test_a_file_that_has_no_row_is_named(cli: Cli, tolerances: Path) -> None:
     assert "| `op` | `reference` 1.23.2, CPU | 52.01 ULP" in done.out
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda case: case["bands"][0].update(output="z"), "an unknown band, or one twice: z "),
+        (lambda case: case["bands"][0].update(band="z"), "an unknown band, or one twice: y z"),
+        (lambda case: case["bands"][0].update(result="z"), "an unknown band, or one twice: y "),
+        (lambda case: case["bands"].append(case["bands"][0]), "an unknown band, or one twice: y "),
+        (lambda case: case["bands"][0].update(histogram=[1]), "the histogram of y "),
+        (lambda case: case["bands"][0]["histogram"].__setitem__(0, -1), "the histogram of y "),
+        (lambda case: case["bands"][0].update(samples=1), "the histogram of y "),
+        (lambda case: case["bands"][0].update(nan=1 << 20), "more results are wrong than"),
+        (lambda case: case["bands"][0]["worst"].update(x_bits="0x10000"), "0x10000 in fp16"),
+        (lambda case: case["accepted"][0]["worst"].update(x_bits="0x10000"), "0x10000 in fp16"),
+        (lambda case: case.update(inputs=1 << 17), "131072 of 65536 inputs; there are 65536"),
+        (lambda case: case.update(total=1), "65536 of 1 inputs; there are 65536"),
+    ],
+)
+def test_a_damaged_observation_is_refused_in_one_line(
+    cli: Cli, tolerances: Path, change: Callable[[dict[str, Any]], object], told: str
+) -> None:
+    name = "reference-onnx-1.23.2.json"
+    data = json.loads((DEFAULT_FOLDER / "observed" / name).read_text())
+    change(data["cases"][CASE])
+    path = tolerances / "observed" / name
+    path.parent.mkdir()
+    path.write_text(json.dumps(data))
+    done = cli("tolerances", "--tolerances", tolerances)
+    assert done.code == 2, done.out
+    (line,) = done.err.splitlines()
+    assert line.startswith(f"error: {path}: damaged: {CASE}: {told}")
+
+
 def test_nothing_observed_is_not_run() -> None:
     rows = matrix({}, load()).splitlines()[2:]
     assert len(rows) == 7
