@@ -42,6 +42,11 @@ CLAIMED = {  # beside LINEAR, at ranks 2, 3 and 4
     "reference": {"fp16 HWC8": (False, True, True)},
     "chw32_unpadded": {"fp16 HWC8": (False, True, True), "fp32 CHW32": (False, True, True)},
 }
+TAKEN = {  # as input and as output of images, and whether any goes with any
+    "reference": (("fp32 LINEAR", "fp16 LINEAR", "fp16 HWC8"), False),
+    "chw32_unpadded": (("fp32 LINEAR", "fp32 CHW32", "fp16 LINEAR", "fp16 HWC8"), False),
+    "claims_everything": (("fp32 LINEAR", "fp16 LINEAR", "fp16 HWC8"), True),
+}
 
 
 def without_gpu() -> None:
@@ -61,12 +66,28 @@ def claimed() -> dict[str, tuple[bool, ...]]:
     }
 
 
+def denied() -> dict[str, bool]:
+    """What the process' plugin says that it does not return, for each pair of formats."""
+    bench = inside._bench[0]
+    ends = [
+        (precision, layout)
+        for precision in ("fp32", "fp16")
+        for layout in FORMATS[precision]
+        if layout.axis == 3
+    ]
+    return {
+        f"{x[0]} {x[1].name} to {y[0]} {y[1].name}": bench.denies((1, 5, 2, 3), x, y)
+        for x in ends
+        for y in ends
+    }
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The libraries that are tested here."""
     if not version_at_hand().startswith("8.6"):
         pytest.skip("TensorRT 8.6 is not installed")
-    names = (*WRONG, *RIGHT, *CLAIMED)
+    names = (*WRONG, *RIGHT, *CLAIMED, *TAKEN)
     ready = Path(os.environ.get("MISH_MUTANTS", "/none")) / "8.6"
     if all((ready / f"{name}.so").is_file() for name in names):
         return ready
@@ -144,3 +165,15 @@ def test_a_plugin_is_asked_what_it_claims(
     others = {what for what in said if "LINEAR" not in what and any(said[what])}
     assert {what: said[what] for what in others} == CLAIMED[name]
     assert said["fp32 LINEAR"] == said["fp16 LINEAR"] == (True, True, True)
+
+
+@pytest.mark.headers
+@pytest.mark.parametrize("name", TAKEN)
+def test_a_plugin_is_asked_what_it_does_not_return(
+    worker: Worker, folder: Path, subject: Subject, name: str
+) -> None:
+    take(worker, folder / f"{name}.so", subject)
+    said = worker.call(denied)
+    ends, mixed = TAKEN[name]
+    taken = {f"{x} to {y}" for x in ends for y in ends if mixed or x == y}
+    assert {what for what, no in said.items() if not no} == taken

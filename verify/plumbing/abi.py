@@ -158,14 +158,14 @@ def _registry(tensorrt: str) -> int:
     return int(get())
 
 
-def descs(*pairs: tuple[int, int], rank: int = 4) -> ctypes.Array[Desc]:
+def descs(*pairs: tuple[int, int], shape: tuple[int, ...] = (8, 8, 8, 8)) -> ctypes.Array[Desc]:
     """Descriptions with these types and formats, of one shape, and one of garbage behind."""
     array = (Desc * (len(pairs) + 1))()
     ctypes.memset(ctypes.addressof(array), 0x5A, ctypes.sizeof(array))
     for desc, (kind, layout) in zip(array, pairs, strict=False):
-        desc.dims.nbDims = rank
+        desc.dims.nbDims = len(shape)
         for axis in range(8):
-            desc.dims.d[axis] = 8 if axis < rank else 0
+            desc.dims.d[axis] = shape[axis] if axis < len(shape) else 0
         desc.type, desc.format, desc.scale = kind, layout, -1.0
     return array
 

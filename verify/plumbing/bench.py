@@ -581,6 +581,8 @@ class Bench:
         """
         if len(shape) < layout.axis and layout is not LINEAR:
             return None
+        if self.denies(shape, (precision, layout), (precision, layout)):
+            return None
         plan = self._forced(precision, shape, layout, LEVEL)
         if plan is None and self.claims(precision, layout, len(shape)):
             plan = self._forced(precision, shape, layout, None)
@@ -602,13 +604,33 @@ class Bench:
 
         Raises Broken where its creator makes no plugin.
         """
-        kind = int(self.data_type(precision)), int(getattr(self.trt.TensorFormat, layout.name))
+        kind = self._format(precision, layout)
         try:
             with self.combinations() as plugin:
-                both = abi.descs(kind, kind, rank=rank)
+                both = abi.descs(kind, kind, shape=(8,) * rank)
                 return plugin.supported(0, both) and plugin.supported(1, both)
         except Skipped:
             return False
+
+    def denies(self, shape: tuple[int, ...], x: tuple[str, Layout], y: tuple[str, Layout]) -> bool:
+        """Whether the plugin says that it does not take ``x`` or return ``y``, so that no plan can.
+
+        Each a precision and a format. Asked as TensorRT does, of the output once the input is
+        decided; a build that is refused takes a hundred times as long. False where the plugin
+        can't be asked.
+        """
+        first, second = self._format(*x), self._format(*y)
+        both, before = abi.descs(first, second, shape=shape), abi.descs(first, shape=shape)
+        try:
+            with self.combinations() as plugin:
+                # It must not look at what is not decided yet; what it says if it does is not used.
+                taken = plugin.supported(0, both) or plugin.supported(0, before)
+                return not (taken and plugin.supported(1, both))
+        except Skipped:
+            return False
+
+    def _format(self, precision: str, layout: Layout) -> tuple[int, int]:
+        return int(self.data_type(precision)), int(getattr(self.trt.TensorFormat, layout.name))
 
     @contextmanager
     def combinations(self) -> Iterator[abi.Combinations]:

@@ -164,6 +164,8 @@ def _accepted(
 ) -> Plan | None:
     """The plan, where the plugin really has both ends as they were asked for."""
     try:
+        if bench.denies(shape, (precision, layout), (out, other)):
+            return None
         plan = bench.plan(precision, shape, layout=layout, out=out, out_layout=other, direct=True)
         layer = plan.plugin
     except Broken:
