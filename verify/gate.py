@@ -16,7 +16,6 @@ from verify.engines import EngineFailure, Executor, Lacking, Refused, Session, S
 from verify.engines.registry import Creator, Listing, NotLoaded, listing
 from verify.engines.tensorrt import Plugin, Tensorrt
 from verify.engines.version import parse
-from verify.engines.worker import Died, Worker
 from verify.errors import InputError
 from verify.findings import LIMITS_CHECK, Finding
 from verify.judge import VacuousError
@@ -27,6 +26,7 @@ from verify.precision import FP32, PRECISIONS, Array, Precision
 from verify.run import FAILING, CaseResult, model_of
 from verify.samples import sample
 from verify.ulp import error_ulp
+from verify.worker import Died, Worker
 
 __all__ = [
     "CouldNotVerify",

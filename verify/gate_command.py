@@ -29,7 +29,6 @@ from verify.count import spaced
 from verify.engines import Builder, Executor, engine, execution
 from verify.engines.inspection import reformats
 from verify.engines.tensorrt import Tensorrt
-from verify.engines.worker import Ahead
 from verify.errors import InputError
 from verify.gate import Outcome
 from verify.mutants import CHECKS
@@ -39,6 +38,7 @@ from verify.plumbing.check import Result
 from verify.precision import PRECISIONS, Precision, by_name
 from verify.run import CaseResult, Job, verify
 from verify.tolerances import load
+from verify.worker import Ahead
 
 __all__ = ["gate"]
 

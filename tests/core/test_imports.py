@@ -15,6 +15,7 @@ ORDER = (
     "errors",
     "interrupt",
     "attached",
+    "worker",
     "count",
     "precision",
     "blocks",

@@ -11,7 +11,7 @@ import pytest
 from verify.engines import EngineFailure, RunFailure
 from verify.engines.base import Poisoned
 from verify.engines.tensorrt import Tensorrt
-from verify.engines.worker import Worker
+from verify.worker import Worker
 
 
 def crash() -> None:

@@ -16,7 +16,6 @@ from rich.console import Console
 
 from verify import report
 from verify.cases import Case
-from verify.engines.worker import HANGS
 from verify.gate import outcome
 from verify.gate_command import _with_checks
 from verify.plumbing import replay, table
@@ -24,6 +23,7 @@ from verify.plumbing.check import Result, Subject
 from verify.precision import FP32
 from verify.record import Record, environment
 from verify.run import CaseResult
+from verify.worker import HANGS
 
 ROOT = Path(__file__).resolve().parents[2]
 

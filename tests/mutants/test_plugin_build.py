@@ -11,10 +11,10 @@ import pytest
 from verify import mutation
 from verify.engines.registry import Listing, listing
 from verify.engines.tensorrt import Tensorrt
-from verify.engines.worker import Died, Worker
 from verify.errors import InputError
 from verify.library import read
 from verify.mutation import MutantTable, Toolchain
+from verify.worker import Died, Worker
 
 Libraries = Callable[[str], Path]
 

@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from verify.engines.worker import Ahead, Worker
 from verify.plumbing import process
 from verify.plumbing.check import Check, Result, Subject
 from verify.plumbing.process import Plumbing
+from verify.worker import Ahead, Worker
 
 Native = Callable[[str], Subject]
 
@@ -191,7 +191,7 @@ def test_a_process_of_its_own_gets_what_another_one_made(faulty: Any, subject: S
 def test_processes_that_were_started_ahead_are_used(faulty: Any, subject: Subject) -> None:
     own = faulty.check("own", faulty.right, own_process=True, prepare=faulty.made)
     functions: dict[str, Any] = {"start": os.getpid, "read": os.getppid}
-    with Ahead(functions.values()) as ahead:
+    with Ahead(["posix:getpid", "posix:getppid"]) as ahead:
         expected = {name: begun(ahead, function) for name, function in functions.items()}
         checks = [own, faulty.check("last", faulty.right)]
         results, starts = run(checks, subject, ahead=ahead, **functions)
@@ -204,7 +204,8 @@ def test_processes_that_were_started_ahead_are_used(faulty: Any, subject: Subjec
 
 def begun(ahead: Ahead, function: Callable[[], object]) -> str:
     """The number of the process in which it was begun, as a check's note has it."""
-    (pid,) = (worker._process.pid for known, worker in ahead._begun if known is function)
+    name = f"posix:{function.__name__}"
+    (pid,) = (worker._process.pid for known, worker in ahead._begun if known == name)
     return str(pid)
 
 

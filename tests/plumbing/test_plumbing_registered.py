@@ -15,7 +15,6 @@ import pytest
 from verify import mutation
 from verify.engines.registry import Listing, listing
 from verify.engines.tensorrt import version_at_hand
-from verify.engines.worker import Worker
 from verify.errors import InputError
 from verify.library import read
 from verify.plumbing import table
@@ -23,6 +22,7 @@ from verify.plumbing import worker as inside
 from verify.plumbing.bench import Bench
 from verify.plumbing.check import Subject
 from verify.plumbing.tensor import FORMATS
+from verify.worker import Worker
 
 CHECKS = ("registry", "fields", "namespace", "serialization", "combinations")
 WRONG = {

@@ -28,10 +28,10 @@ from verify.engines.nvidia import driver, gpu
 from verify.engines.recipe import PluginName, Recipe, read, recipe
 from verify.engines.registry import NotLoaded
 from verify.engines.version import Strategy, TooOld, strategy
-from verify.engines.worker import Died, TimedOut, Worker
 from verify.errors import InputError
 from verify.library import Library
 from verify.precision import Array, Precision
+from verify.worker import Died, TimedOut, Worker
 
 __all__ = ["Plugin", "Replay", "Tensorrt", "TensorrtSession", "version_at_hand"]
 

@@ -7,9 +7,10 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from types import TracebackType
 
 from verify import interrupt
-from verify.engines.worker import Ahead, Worker
+from verify.plumbing.ahead import groups
 from verify.plumbing.check import Check, Result, Subject
-from verify.plumbing.process import Plumbing, groups
+from verify.plumbing.process import Plumbing
+from verify.worker import Ahead, Worker
 
 __all__ = ["Beside"]
 

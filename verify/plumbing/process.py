@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections import deque
@@ -11,26 +10,18 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import cast
 
-from verify.engines.worker import Ahead, Died, TimedOut, Worker
 from verify.plumbing import sanitizer
 from verify.plumbing import worker as inside
 from verify.plumbing.check import Answer, Broken, Check, Result, Subject
+from verify.worker import Ahead, Died, TimedOut, Worker
 
-__all__ = ["Plumbing", "groups"]
+__all__ = ["Plumbing"]
 
 _START = 180.0  # seconds for CUDA and TensorRT; the first start on a machine reads gigabytes
 _LOAD = 60.0  # seconds to load a library
 _END = 60.0  # seconds for a process to end by itself
 # Who hangs once will again: then a check has this share of its time, and these seconds at least.
 _AFTER_A_HANG, _LEAST = 0.2, 20.0
-
-
-def groups() -> int:
-    """How many processes share the checks.
-
-    Each starts TensorRT's builder, which takes 4 GiB in 8.6, and all the longer the more start.
-    """
-    return max(1, min(2, len(os.sched_getaffinity(0)) // 4))
 
 
 class Plumbing:

@@ -14,10 +14,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from verify.attached import with_us
-from verify.engines.worker import HANGS
 from verify.errors import InputError
 from verify.plumbing.check import Check, Result, Subject
 from verify.replay.line import TIME_LIMIT, nested
+from verify.worker import HANGS
 
 __all__ = ["store"]
 

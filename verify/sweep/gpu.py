@@ -1,6 +1,6 @@
 """A plan, its inputs and the comparison on one GPU, in the process that a plugin may break.
 
-Only module-level functions: `verify.engines.worker.Worker` calls them. What they keep is in this
+Only module-level functions: `verify.worker.Worker` calls them. What they keep is in this
 module. CUDA through cuda-core, the memory copies through cuda-bindings.
 """
 

@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import multiprocessing
 import os
+import pkgutil
 import signal
 import sys
 import threading
@@ -164,22 +165,24 @@ class Worker:
 class Ahead:
     """Processes that were started before anyone needs them, by the function begun in each.
 
-    A context manager; leaving it ends those that nobody took.
+    ``functions`` are named ``module:function``, so that only those processes import their
+    modules. A context manager; leaving it ends those that nobody took.
     """
 
-    def __init__(self, functions: Iterable[Callable[..., object]] = ()) -> None:
+    def __init__(self, functions: Iterable[str] = ()) -> None:
         self._lock = threading.Lock()
-        self._begun: list[tuple[Callable[..., object], Worker]] = []
-        for function in functions:
+        self._begun: list[tuple[str, Worker]] = []
+        for name in functions:
             worker = Worker()
-            worker.begin(function)
-            self._begun.append((function, worker))
+            worker.begin(_named, name)
+            self._begun.append((name, worker))
 
     def take(self, function: Callable[..., object]) -> Worker:
         """A process in which ``function`` was begun; if there is none left, one not started."""
+        name = f"{function.__module__}:{function.__qualname__}"
         with self._lock:
             for index, (begun, worker) in enumerate(self._begun):
-                if begun is function:
+                if begun == name:
                     del self._begun[index]
                     return worker
         return Worker()
@@ -199,6 +202,11 @@ class Ahead:
             worker.close()
 
 
+def _named(name: str) -> object:
+    function: Callable[[], object] = pkgutil.resolve_name(name)
+    return function()
+
+
 def _serve(pipe: Connection, environment: dict[str, str], log: str, parent: int) -> None:
     """The process' own loop; ends when the other side of the pipe is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
@@ -208,6 +216,8 @@ def _serve(pipe: Connection, environment: dict[str, str], log: str, parent: int)
         with_us()
         if os.getppid() != parent:
             return
+    # Nothing here multiplies matrices: the threads for that would only get in each other's way.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.update(environment)
     # What native code prints is kept for the message about its death.
     descriptor = os.open(log, os.O_WRONLY | os.O_APPEND)

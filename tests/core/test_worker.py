@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 import os
+import pkgutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from verify.engines.worker import Ahead, Died, TimedOut, Worker
+from verify.engines import execution
+from verify.plumbing import ahead as early
+from verify.plumbing import worker as inside
+from verify.worker import Ahead, Died, TimedOut, Worker
 
 Native = Callable[[str], str]
 
@@ -103,7 +107,7 @@ def test_no_worker_outlives_a_killed_parent(native: Native, tmp_path: Path) -> N
     script = tmp_path / "parent.py"
     script.write_text(
         "import ctypes, os\n"
-        "from verify.engines.worker import Worker\n"
+        "from verify.worker import Worker\n"
         "if __name__ == '__main__':\n"
         "    worker = Worker()\n"
         "    print(worker.call(os.getpid), flush=True)\n"
@@ -128,7 +132,7 @@ def test_ctrl_c_is_not_for_a_worker_that_still_starts(tmp_path: Path) -> None:
     script = tmp_path / "parent.py"
     script.write_text(
         "import os, signal, time\n"
-        "from verify.engines.worker import Worker\n"
+        "from verify.worker import Worker\n"
         "if __name__ == '__main__':\n"
         "    signal.signal(signal.SIGINT, lambda *_: None)\n"
         "    for first in (0.0, 0.02, 0.05, 0.1, 0.2):\n"
@@ -185,7 +189,7 @@ def test_what_was_begun_and_hangs_takes_the_next_calls_time(worker: Worker) -> N
 
 
 def test_a_process_started_ahead_is_taken_once_by_what_was_begun_in_it() -> None:
-    with Ahead([os.getpid, time.time]) as ahead:
+    with Ahead(["posix:getpid", "time:time"]) as ahead:
         (taken, new) = ahead.take(os.getpid), ahead.take(os.getpid)
         assert (taken.alive, new.alive) == (True, False)
         assert ahead.take(math.sqrt).alive is False
@@ -195,8 +199,26 @@ def test_a_process_started_ahead_is_taken_once_by_what_was_begun_in_it() -> None
     taken.close()
 
 
+def test_what_is_begun_ahead_is_what_the_gate_takes() -> None:
+    assert early.names(["limits"]) == [early.CASES]
+    begun = [pkgutil.resolve_name(name) for name in early.names([])]
+    assert begun.count(execution.start) == 1
+    assert begun.count(inside.start) == early.groups()
+    assert begun.count(inside.start_reading) == 2
+    with Ahead([name for name in early.names([]) if name == early.CASES]) as begun_early:
+        assert begun_early.take(execution.start).alive  # by the name that it has itself
+
+
+def test_what_starts_ahead_waits_for_no_import_of_the_gate() -> None:
+    line = "import verify.__main__, verify.plumbing.ahead, sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True, check=True)
+    known = done.stdout.split()
+    assert "verify.plumbing.ahead" in known
+    assert not {"numpy", "polygraphy", "verify.engines", "verify.precision"} & set(known)
+
+
 def test_a_process_started_ahead_that_nobody_took_ends() -> None:
-    with Ahead([os.getpid, os.getpid]) as ahead:
+    with Ahead(["posix:getpid", "posix:getpid"]) as ahead:
         kept = ahead.take(os.getpid)
         pid = kept.call(os.getppid)
         assert pid == os.getpid()
